@@ -1,0 +1,44 @@
+PYTHON ?= python3.11
+BIN := .venv/bin
+SQUEEZENET = $$($(BIN)/python -c "import onnx, pathlib; \
+	print(pathlib.Path(onnx.__file__).parent / 'backend/test/data/light/light_squeezenet.onnx')")
+
+.PHONY: help venv demo test lint format bench campaign
+
+help:
+	@echo "make demo      tune a real model on this machine, compile it by the plan, run it (10 minutes)"
+	@echo "make test      the tests (15 minutes)          make lint      ruff and mypy"
+	@echo "make bench     every figure of the README      make campaign  the long randomised tests"
+
+venv: .venv/.ready
+
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[tvm,onnx,torch,dev]'
+	touch $@
+
+demo: venv
+	mkdir -p demo
+	$(BIN)/tvm-go tune-graph $(SQUEEZENET) --log demo/log.jsonl -o demo/squeezenet.plan.json
+	$(BIN)/tvm-go compile $(SQUEEZENET) --graph-plan demo/squeezenet.plan.json -o demo/squeezenet.tar
+	$(BIN)/tvm-go run demo/squeezenet.tar --device cpu --fill-mode random --print-time --repeat 10
+
+test: venv
+	$(BIN)/python -m pytest
+
+campaign: venv
+	$(BIN)/python -m pytest -m campaign
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: venv
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: venv
+	$(BIN)/python -m benchmarks.scaling
+	$(BIN)/python -m benchmarks.measure_throughput
+	$(BIN)/python -m benchmarks.fusion

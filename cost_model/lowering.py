@@ -1,0 +1,68 @@
+"""From a primitive Relay function to machine code, by the path that `relay.build` takes for one kernel."""
+
+from __future__ import annotations
+
+import functools
+import platform
+from typing import Any
+
+import tvm
+from tvm import relay
+from tvm.driver import _ffi_api as driver
+from tvm.relay.backend import te_compiler
+
+from cost_model.kernel_inputs import TensorSpec
+
+# TVM asks for its build options once per dimension of every op, 2 ms each: a third of all lowering time.
+te_compiler.libinfo = functools.cache(te_compiler.libinfo)
+
+
+def lower_primitive(function: relay.Function, target: tvm.target.Target, symbol: str) -> tvm.tir.PrimFunc:
+    """Schedule a primitive function by its TE strategy and lower it to TIR.
+
+    Must run inside `relay_passes.targets.build_scopes(target)`, on which strategies and schedules depend.
+
+    Parameters
+    ----------
+    function : relay.Function
+        Type-inferred, with the attribute Primitive=1.
+    target : tvm.target.Target
+        What to schedule for.
+    symbol : str
+        The name that the kernel gets in its library.
+    """
+    compiler = te_compiler.get()
+    lowered = compiler.lower(function, target)
+    kernel = lowered.funcs[lowered.prim_fn_var]
+    return kernel.with_attr("global_symbol", symbol).with_attr("target", target)
+
+
+def compile_functions(functions: dict[str, Any], target: tvm.target.Target) -> tvm.runtime.Module:
+    """Generate the code of lowered functions, all in one module.
+
+    `tvm.build` would lower them once more; `relay.build` does not, and calls what is called here (TIRToRuntime in
+    tvm/src/driver/driver_api.cc).
+    """
+    host = target.host or (target if target.kind.name in ("llvm", "c") else tvm.target.Target("llvm"))
+    return driver.tir_to_runtime({target: tvm.IRModule(functions)}, host)
+
+
+def linker_options(target: tvm.target.Target) -> dict[str, str]:
+    """Options of `export_library`: for another architecture of Linux its cross compiler, by its Debian name."""
+    triple = str(target.attrs.get("mtriple", ""))
+    architecture = triple.split("-")[0]
+    if not architecture or architecture == platform.machine() or "linux" not in triple:
+        return {}
+    return {"cc": f"{architecture}-linux-gnu-gcc"}
+
+
+def forget_lowered() -> None:
+    """Empty the TE compiler's cache, which otherwise keeps every function that was ever lowered."""
+    te_compiler.get().clear()
+
+
+def tensor_specs(relay_type: Any) -> tuple[TensorSpec, ...]:
+    """The tensors of a type: one, or those of a tuple."""
+    if isinstance(relay_type, relay.TupleType):
+        return tuple(spec for field in relay_type.fields for spec in tensor_specs(field))
+    return (TensorSpec(tuple(int(extent) for extent in relay_type.shape), relay_type.dtype),)

@@ -1,0 +1,154 @@
+"""A whole plan on the target: built and run in child processes, compared with TVM's default build and timed."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import tvm
+
+from cost_model.child import ChildFailure, ChildProcess
+from cost_model.kernel_inputs import InputRange, TensorSpec, input_range, random_inputs
+from cost_model.lowering import tensor_specs
+from cost_model.rpc import RpcAddress, RpcConnection, close_session, open_session
+from relay_passes.dataflow import Dataflow
+from relay_passes.error_text import meaningful_lines
+from relay_passes.library import build_in_folder, loader_on, write_module
+from relay_passes.stack import with_deep_stack
+from relay_passes.verify import Verification, verify
+from tvm_go.graph import Int32, OpGraph
+
+_BUILD_TIMEOUT_S = 900.0
+_RUN_TIMEOUT_S = 900.0  # half a gigabyte of weights takes minutes to get to a server
+
+
+@dataclass(frozen=True)
+class WholeOutcome:
+    """What became of a plan.
+
+    Attributes
+    ----------
+    verification : Verification or None
+        None if it could not be built or run.
+    error : str
+        Why not.
+    default_failed : bool
+        Whether it was the default build that failed: then nothing can be said of any plan.
+    kernels : tuple of int
+        Kernels that run in the default build and in the plan's (views do not).
+    """
+
+    verification: Verification | None
+    error: str = ""
+    default_failed: bool = False
+    kernels: tuple[int, int] = (0, 0)
+    build_s: float = 0.0
+    run_s: float = 0.0
+
+
+def compare_whole(
+    mod: tvm.IRModule,
+    flow: Dataflow,
+    graph: OpGraph,
+    partitions: tuple[Int32, Int32],
+    *,
+    target: tvm.target.Target,
+    connection: RpcConnection,
+    device_kind: str,
+) -> WholeOutcome:
+    """Build the default and another partition of a model, run both on the same inputs over RPC, and time them in turns.
+
+    The default is built from the prepared module, whose kernels are those of `relay.build` member for member.
+
+    Parameters
+    ----------
+    mod : tvm.IRModule
+        Prepared; ``flow`` and ``graph`` were read from it.
+    partitions : pair of int32 [N]
+        The default, and the plan.
+    """
+    with tempfile.TemporaryDirectory(prefix="tvm-go-whole-") as root:
+        folders = [Path(root) / name for name in ("default", "plan")]
+        for folder, kernel in zip(folders, partitions, strict=True):
+            folder.mkdir()
+            write_module(mod, flow, graph, kernel, folder)
+        children = [ChildProcess(name=f"build-{folder.name}", work_dir=Path(root)) for folder in folders]
+        try:
+            start = time.perf_counter()
+            built = _build_both(children, folders, tvm.ir.save_json(target))
+            build_s = time.perf_counter() - start
+            for names, failed in zip(built, (True, False), strict=True):
+                if isinstance(names, str):
+                    return WholeOutcome(None, names, default_failed=failed, build_s=build_s)
+            sizes = tuple(len(names) for names in built)
+            connection.check(patient=True)
+            start = time.perf_counter()
+            try:
+                verification = children[0].call(
+                    _verify_on,
+                    connection.address(),
+                    device_kind,
+                    [str(folder) for folder in folders],
+                    _inputs(mod, flow, graph.structural_hash),
+                    timeout_s=_RUN_TIMEOUT_S,
+                )
+            except (ChildFailure, tvm.TVMError, RuntimeError) as error:
+                connection.abort_session()
+                return WholeOutcome(None, f"running the whole model: {meaningful_lines(str(error))}", build_s=build_s)
+            return WholeOutcome(
+                verification, kernels=(sizes[0], sizes[1]), build_s=build_s, run_s=time.perf_counter() - start
+            )
+        finally:
+            for child in children:
+                child.close()
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What the inputs of a model are drawn from."""
+
+    names: tuple[str, ...]
+    specs: tuple[TensorSpec, ...]
+    values: InputRange
+    key: str
+
+
+def _inputs(mod: tvm.IRModule, flow: Dataflow, key: str) -> _Inputs:
+    params = flow.function.params
+    return _Inputs(
+        names=tuple(str(param.name_hint) for param in params),
+        specs=tuple(spec for param in params for spec in tensor_specs(param.checked_type)),
+        values=with_deep_stack(input_range, mod["main"]),
+        key=key,
+    )
+
+
+def _build_both(children: Sequence[ChildProcess], folders: Sequence[Path], target_json: str) -> list[list[str] | str]:
+    """Kernel names of each build, or why it failed; both at once."""
+
+    def build(child: ChildProcess, folder: Path) -> list[str] | str:
+        try:
+            return child.call(build_in_folder, str(folder), target_json, timeout_s=_BUILD_TIMEOUT_S)
+        except Exception as error:
+            return f"building the whole model: {meaningful_lines(str(error))}"
+
+    with ThreadPoolExecutor(len(folders)) as pool:
+        return list(pool.map(build, children, folders))
+
+
+def _verify_on(address: RpcAddress, device_kind: str, folders: list[str], given: _Inputs) -> Verification:
+    """Runs in a child: load both builds on a server, compare and time them."""
+    arrays = random_inputs(given.specs, given.values, given.key)
+    session = open_session(address, session_timeout_s=_RUN_TIMEOUT_S)
+    try:
+        device = session.device(device_kind, 0)
+        load_default, load_plan = (
+            loader_on(session, Path(folder), device, f"whole_{number}.so") for number, folder in enumerate(folders)
+        )
+        return verify(load_default, load_plan, dict(zip(given.names, arrays, strict=True)), device)
+    finally:
+        close_session(session)

@@ -1,0 +1,89 @@
+"""Build a whole model by a plan, in a process of its own: modules go there as files, libraries come back as files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tvm
+from tvm import relay
+from tvm.contrib import graph_executor
+
+from relay_passes.apply import regroup
+from relay_passes.dataflow import Dataflow, with_main
+from relay_passes.stack import with_deep_stack
+from relay_passes.targets import build_scopes
+from tvm_go.graph import Int32, OpGraph
+
+_MODULE, _WEIGHTS = "module.json", "weights.params"
+_CODE, _GRAPH, _PARAMS = "library.so", "graph.json", "graph.params"
+
+
+def build_module(mod: tvm.IRModule, target: tvm.target.Target, **options: Any) -> Any:
+    """`relay.build` at opt level 3, for graphs of any depth; ``options`` go to `relay.build`."""
+
+    def body() -> Any:
+        with build_scopes(target):
+            return relay.build(mod, target, **options)
+
+    return with_deep_stack(body)
+
+
+def write_module(mod: tvm.IRModule, flow: Dataflow, graph: OpGraph, kernel: Int32, folder: Path) -> None:
+    """Write a model, regrouped by a partition, for :func:`build_in_folder`: Relay without weights, and the weights.
+
+    Parameters
+    ----------
+    mod : tvm.IRModule
+        Prepared; ``flow`` and ``graph`` were read from it.
+    kernel : int32 [N]
+        Kernel of each op, in execution order.
+    """
+    weights: dict[str, tvm.nd.NDArray] = {}
+    main = regroup(flow, graph, kernel, weights=weights)
+    text = with_deep_stack(lambda: tvm.ir.save_json(relay.transform.InferType()(with_main(mod, main))))
+    (folder / _MODULE).write_text(text, encoding="utf-8")
+    (folder / _WEIGHTS).write_bytes(relay.save_param_dict(weights))
+
+
+def build_in_folder(folder: str, target_json: str) -> list[str]:
+    """Build what :func:`write_module` wrote, and leave library, graph and parameters beside it.
+
+    Meant to run in a child process: takes and returns plain data only.
+
+    Returns
+    -------
+    list of str
+        Names of the kernels in the order in which they run.
+    """
+    place = Path(folder)
+    mod = with_deep_stack(lambda: tvm.ir.load_json((place / _MODULE).read_text(encoding="utf-8")))
+    weights = relay.load_param_dict((place / _WEIGHTS).read_bytes())
+    factory = build_module(mod, tvm.ir.load_json(target_json), params=weights)
+    factory.get_lib().export_library(str(place / _CODE))
+    (place / _GRAPH).write_text(factory.get_graph_json(), encoding="utf-8")
+    (place / _PARAMS).write_bytes(relay.save_param_dict(factory.get_params()))
+    return kernel_names(factory.get_graph_json())
+
+
+def kernel_names(graph_json: str) -> list[str]:
+    """Functions that a graph executor calls, in order; views (``__nop``) left out."""
+    calls = [node["attrs"]["func_name"] for node in json.loads(graph_json)["nodes"] if node["op"] == "tvm_op"]
+    return [name for name in calls if name != "__nop"]
+
+
+def loader_on(session: Any, folder: Path, device: Any, name: str) -> Callable[[], graph_executor.GraphModule]:
+    """Upload a built library under a file name; what is returned makes a fresh graph executor each time."""
+    session.upload(str(folder / _CODE), name)
+    library = session.load_module(name)
+    graph = (folder / _GRAPH).read_text(encoding="utf-8")
+    params = (folder / _PARAMS).read_bytes()
+
+    def load() -> graph_executor.GraphModule:
+        executor = graph_executor.create(graph, library, device)
+        executor.load_params(params)
+        return executor
+
+    return load

@@ -1,0 +1,103 @@
+"""Run what `relay.build` runs before it plans devices and fuses."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tvm
+from tvm import relay
+
+from relay_passes.common_subexpressions import has_common_subexpressions
+from relay_passes.dataflow import with_main
+from relay_passes.error_text import meaningful_lines
+from relay_passes.fold_constants import fold_constants
+from relay_passes.plain import NotPlainError
+from relay_passes.simplify import simplify
+from relay_passes.stack import with_deep_stack
+from relay_passes.targets import as_target, build_scopes
+from tvm_go.errors import UnsupportedModelError
+
+
+def prepare(
+    mod: tvm.IRModule | relay.Function, params: Mapping[str, Any] | None = None, *, target: str | tvm.target.Target
+) -> tvm.IRModule:
+    """Bring a module to the point where `relay.build` at opt level 3 plans devices and fuses.
+
+    The passes are TVM's own list (``relay.backend.GetPassPrefixSeq``), in its order, under the same scopes; some give
+    way to ours, which give the same result sooner.
+
+    Parameters
+    ----------
+    mod : tvm.IRModule or relay.Function
+        The model; its ``main`` is planned.
+    params : mapping of str to array, optional
+        Weights, bound as constants.
+    target : str or tvm.target.Target
+
+    Returns
+    -------
+    tvm.IRModule
+        Type-inferred.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If one of TVM's passes fails: an operator or layout that it cannot compile for the target.
+    """
+    if isinstance(mod, relay.Function):
+        mod = tvm.IRModule.from_expr(mod)
+    return with_deep_stack(_prepare, mod, params, as_target(target))
+
+
+def _prepare(mod: tvm.IRModule, params: Mapping[str, Any] | None, target: tvm.target.Target) -> tvm.IRModule:
+    if params:
+        mod = with_main(mod, relay.build_module.bind_params_by_name(mod["main"], dict(params)))
+    with build_scopes(target):
+        for step in [*prefix_passes(), relay.transform.InferType()]:
+            mod = _run(step, mod)
+        return mod
+
+
+def _run(step: tvm.transform.Pass, mod: tvm.IRModule) -> tvm.IRModule:
+    try:
+        return tvm.transform.Sequential([replaced(step)])(mod)
+    except (RuntimeError, ValueError, NotImplementedError, AssertionError) as error:  # what TVM's own code raises
+        reason = meaningful_lines(f"{type(error).__name__}: {error}")
+        raise UnsupportedModelError(
+            f"TVM's pass {step.info.name} fails on this model: {reason}; choose another target, or change this operator"
+        ) from error
+
+
+def prefix_passes() -> list[tvm.transform.Pass]:
+    """TVM's own passes before device planning, for one target and the graph executor, in order."""
+    prefix = tvm.get_global_func("relay.backend.GetPassPrefixSeq")(True, False)
+    return list(prefix.passes)
+
+
+def replaced(step: tvm.transform.Pass) -> tvm.transform.Pass:
+    """Our pass in the place of one of TVM's, by its name, with its level and its requirements; or that pass itself."""
+    name, level, required = str(step.info.name), int(step.info.opt_level), list(step.info.required)
+    if isinstance(step, tvm.transform.Sequential):
+        return tvm.transform.Sequential([replaced(part) for part in step.passes], level, name, required)
+    if name not in _OURS:
+        return step
+
+    def run(mod: tvm.IRModule, context: tvm.transform.PassContext) -> tvm.IRModule:
+        try:
+            done = _OURS[name](mod, step)
+        except NotPlainError:
+            done = None
+        return step(mod) if done is None else done
+
+    return tvm.transform.module_pass(run, level, name, required)
+
+
+#: What gives the same result as the pass of that name, on a type-inferred module; or None where that pass must run.
+_OURS: dict[str, Callable[[tvm.IRModule, tvm.transform.Pass], tvm.IRModule | None]] = {
+    "FoldConstant": lambda mod, step: fold_constants(mod),
+    "EliminateCommonSubexpr": lambda mod, step: None if has_common_subexpressions(mod) else mod,
+    "SimplifyExpr": functools.partial(simplify, after_layout=False),
+    "SimplifyExprPostAlterOp": functools.partial(simplify, after_layout=True),
+}

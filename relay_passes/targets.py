@@ -1,0 +1,72 @@
+"""Targets: parse what the user names, fill in this machine, and enter the scopes that `relay.build` enters."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import functools
+import os
+from collections.abc import Iterator
+
+import tvm
+from tvm import autotvm
+from tvm.target import codegen
+
+from tvm_go.errors import UsageError
+
+
+def as_target(target: str | tvm.target.Target) -> tvm.target.Target:
+    """A TVM target from its text; ``native`` is this machine's CPU.
+
+    Raises
+    ------
+    UsageError
+        If TVM does not know the target, or LLVM does not know its ``-mcpu``.
+    """
+    if isinstance(target, tvm.target.Target):
+        return target
+    text = native_target_text() if target.strip() == "native" else target
+    try:
+        parsed = tvm.target.Target(text)
+    except (ValueError, tvm.TVMError) as error:
+        known = ", ".join(sorted(str(kind) for kind in tvm.target.Target.list_kinds() if "test" not in str(kind)))
+        raise UsageError(f"unknown target '{target}' ({_reason(error)}); kinds: {known}, or 'native'") from error
+    _check_mcpu(parsed)
+    return parsed
+
+
+@functools.cache
+def native_target_text() -> str:
+    """``llvm`` with this machine's CPU model and the number of cores that this process may use."""
+    return f"llvm -mcpu={codegen.llvm_get_system_cpu()} -num-cores={len(os.sched_getaffinity(0))}"
+
+
+def _check_mcpu(target: tvm.target.Target) -> None:
+    """TVM takes any -mcpu and LLVM then compiles for a generic CPU, with a warning at most: ask LLVM first."""
+    if target.kind.name != "llvm" or not target.mcpu:
+        return
+    triple = str(target.attrs.get("mtriple", ""))
+    known = codegen.llvm_get_cpu_archlist(tvm.target.Target(f"llvm -mtriple={triple}" if triple else "llvm"))
+    if target.mcpu not in known:
+        near = difflib.get_close_matches(target.mcpu, known, n=5) or sorted(known)[:5]
+        raise UsageError(
+            f"unknown -mcpu={target.mcpu} in target '{target}'; did you mean {', '.join(near)}? "
+            f"This machine is {codegen.llvm_get_system_cpu()} (target 'native')"
+        )
+
+
+def _reason(error: Exception) -> str:
+    """The line of a TVM error that says what is wrong."""
+    lines = [line for line in str(error).splitlines() if "Error" in line]
+    text = lines[-1] if lines else str(error).splitlines()[-1]
+    return text.split("Error: ")[-1].split("Target creation from string failed")[0].strip(" .")
+
+
+@contextlib.contextmanager
+def build_scopes(target: tvm.target.Target) -> Iterator[None]:
+    """The scopes under which `relay.build` at opt level 3 runs its passes and picks its schedules."""
+    tophub: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+    if isinstance(autotvm.DispatchContext.current, autotvm.FallbackContext):
+        tophub = autotvm.tophub.context([target])
+    with tophub, target, tvm.transform.PassContext(opt_level=3):
+        yield

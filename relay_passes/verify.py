@@ -1,0 +1,157 @@
+"""Two builds of one model, side by side: the same numbers, and the clock."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relay_passes.numerics import compare
+
+_FEWEST_LOADS, _MOST_LOADS = 3, 5
+_LOADING_LIMIT_S = 60.0  # beyond it the fewest loads must do: half a gigabyte of weights takes long to get to a server
+_ROUND_MS = 40.0  # of each build in each round: long against a scheduler's tick
+_FEWEST_ROUNDS, _MOST_ROUNDS = 3, 8  # per load
+_TIME_LIMIT_MS = 2_500.0  # per load
+
+#: Mean milliseconds of one run, given how many to average.
+Clock = Callable[[int], float]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Two builds timed in turns.
+
+    Attributes
+    ----------
+    default_ms, plan_ms : float
+        Median over rounds.
+    ratio : float
+        Median of default / plan, round by round.
+    ratio_low, ratio_high : float
+        99 % confidence interval of that median, widened to the medians of the single loads.
+    """
+
+    default_ms: float
+    plan_ms: float
+    ratio: float
+    ratio_low: float
+    ratio_high: float
+
+    @property
+    def verdict(self) -> str:
+        """``faster``, ``slower`` or ``same``: what can be said of the plan beyond the noise of the machine."""
+        if self.ratio_low > 1.0:
+            return "faster"
+        return "slower" if self.ratio_high < 1.0 else "same"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a whole plan does against TVM's default build on the same inputs."""
+
+    same_numbers: bool
+    max_error: float
+    timing: Timing
+
+    @property
+    def verdict(self) -> str:
+        """``wrong``, or the verdict of the clock."""
+        return self.timing.verdict if self.same_numbers else "wrong"
+
+
+def verify(
+    load_default: Callable[[], Any], load_plan: Callable[[], Any], inputs: dict[str, NDArray[Any]], device: Any
+) -> Verification:
+    """Compare the outputs of two builds on the same inputs, then time them in turns.
+
+    Both are loaded several times: where weights and buffers come to lie moves the time of one build by some
+    percent, which no number of runs of one load would show.
+
+    Parameters
+    ----------
+    load_default, load_plan : callable
+        Make a fresh ``tvm.contrib.graph_executor.GraphModule`` on the device, local or remote.
+    inputs : dict of str to array
+    device : tvm.runtime.Device
+    """
+    same, max_error = True, 0.0
+    loads: list[list[tuple[float, float]]] = []
+    start = time.monotonic()
+    while len(loads) < _MOST_LOADS:
+        if len(loads) >= _FEWEST_LOADS and time.monotonic() - start > _LOADING_LIMIT_S:
+            break
+        if len(loads) % 2:  # neither build always comes first in memory
+            plan = load_plan()
+            default = load_default()
+        else:
+            default = load_default()
+            plan = load_plan()
+        for expected, actual in zip(_outputs(default, inputs), _outputs(plan, inputs), strict=True):
+            ok, error = compare(actual, expected)
+            same, max_error = same and ok, max(max_error, error)
+        loads.append(time_in_turns(_clock(default, device), _clock(plan, device)))
+    return Verification(same, max_error, summary(loads))
+
+
+def time_in_turns(default: Clock, plan: Clock) -> list[tuple[float, float]]:
+    """Time two builds in turns, for a number of rounds that is fixed beforehand.
+
+    Slow drifts of the machine (clock, neighbours) hit both halves of a round alike, so the ratio of each round is
+    steadier than any time. Stopping as soon as one side leads would find a winner in noise.
+
+    Returns
+    -------
+    list of (float, float)
+        Milliseconds of one run of each, per round.
+    """
+    first = [default(1), plan(1)]
+    counts = [max(1, math.ceil(_ROUND_MS / max(ms, 1e-3))) for ms in first]
+    round_ms = sum(ms * count for ms, count in zip(first, counts, strict=True))
+    rounds: list[tuple[float, float]] = []
+    for number in range(max(_FEWEST_ROUNDS, min(_MOST_ROUNDS, int(_TIME_LIMIT_MS / round_ms)))):
+        if number % 2:  # neither build always goes first
+            plan_ms = plan(counts[1])
+            rounds.append((default(counts[0]), plan_ms))
+        else:
+            rounds.append((default(counts[0]), plan(counts[1])))
+    return rounds
+
+
+def summary(loads: Sequence[Sequence[tuple[float, float]]]) -> Timing:
+    """Medians, and an interval that covers the noise within a load and between loads.
+
+    Within: the distribution-free interval of the median (order statistics of the binomial), all rounds pooled.
+    Between: the medians of the single loads; five of them on one side of 1 by chance has probability 1/16.
+    """
+    times = np.concatenate([np.array(rounds) for rounds in loads])
+    ratios = np.sort(times[:, 0] / times[:, 1])
+    medians = [float(np.median(np.array(rounds)[:, 0] / np.array(rounds)[:, 1])) for rounds in loads]
+    spread = 2.58 * math.sqrt(len(ratios)) / 2
+    low = max(0, math.floor(len(ratios) / 2 - spread))
+    high = min(len(ratios) - 1, math.ceil(len(ratios) / 2 + spread) - 1)
+    return Timing(
+        default_ms=float(np.median(times[:, 0])),
+        plan_ms=float(np.median(times[:, 1])),
+        ratio=float(np.median(ratios)),
+        ratio_low=min(float(ratios[low]), *medians),
+        ratio_high=max(float(ratios[high]), *medians),
+    )
+
+
+def _outputs(executor: Any, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    executor.set_input(**inputs)
+    executor.run()
+    return [executor.get_output(i).numpy() for i in range(executor.get_num_outputs())]
+
+
+def _clock(executor: Any, device: Any) -> Clock:
+    def run(number: int) -> float:
+        return float(executor.module.time_evaluator("run", device, number=number, repeat=1)().mean * 1e3)
+
+    return run

@@ -1,0 +1,139 @@
+"""Tuning as a whole, on a small real model: real builds, a real tracker and server."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import tvm
+from tvm import relay
+from tvm.contrib.graph_executor import GraphModule
+
+import tvm_go
+from cost_model import MeasureConfig
+from tests.models import write_small_onnx
+from tuning_logs import KernelRecord, PlanRecord, TuningLog
+from tvm_go.errors import LogError, PlanError, UnsupportedModelError, UsageError
+from tvm_go.plan import Decisions
+from tvm_go.search import Problem
+from tvm_go.tuning import Model, TuneCallbacks, tune_graph
+
+_QUICK = MeasureConfig(number=1, repeat=2, min_repeat_ms=0.0)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[tvm.IRModule, dict[str, tvm.nd.NDArray]]:
+    path = write_small_onnx(tmp_path_factory.mktemp("model") / "small.onnx")
+    mod, params = relay.frontend.from_onnx(onnx.load(str(path)))
+    return mod, params
+
+
+def outputs(library: object, values: np.ndarray) -> np.ndarray:
+    executor = GraphModule(library["default"](tvm.cpu()))  # type: ignore[index]
+    executor.set_input("x", values)
+    executor.run()
+    return np.asarray(executor.get_output(0).numpy())
+
+
+def test_tune_build_resume_and_replay(small: tuple[tvm.IRModule, dict[str, tvm.nd.NDArray]], tmp_path: Path) -> None:
+    mod, params = small
+    log = tmp_path / "log.jsonl"
+    stages: list[str] = []
+
+    class Recorder(TuneCallbacks):
+        def on_stage(self, name: str) -> None:
+            stages.append(name)
+
+    first = tune_graph(mod, params, log=log, budget=25, measure=_QUICK, name="small", callbacks=Recorder())
+    assert stages == ["prepare", "default", "search", "verify"]
+    assert first.measured <= 25
+    assert first.from_log == 0
+    assert first.verdict in ("faster", "same", "slower", "default")
+    assert first.plan.provenance["verified"]
+    assert json.dumps(first.to_json(), allow_nan=False)
+
+    records = TuningLog(log).load()
+    kernels = [record for record in records if isinstance(record, KernelRecord)]
+    assert len(kernels) == len({record.key for record in kernels}) == first.measured
+    assert sum(isinstance(record, PlanRecord) for record in records) == 1
+
+    replay = tune_graph(mod, params, log=log, budget=25, measure=_QUICK, name="small")
+    assert (replay.measured, replay.from_log) == (0, first.measured)
+    assert replay.plan.to_json() == first.plan.to_json()
+    assert len(TuningLog(log).load()) == len(records)
+
+    values = np.random.default_rng(0).standard_normal((1, 3, 24, 24)).astype("float32")
+    with tvm.transform.PassContext(opt_level=3):
+        expected = outputs(relay.build(mod, tvm.target.Target(first.plan.target), params=params), values)
+    built = tvm_go.build(mod, params, plan=first.plan)
+    np.testing.assert_allclose(outputs(built, values), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_an_interrupt_keeps_the_log_and_gives_the_best_plan_so_far(
+    small: tuple[tvm.IRModule, dict[str, tvm.nd.NDArray]], tmp_path: Path
+) -> None:
+    class Interrupting(TuneCallbacks):
+        def on_progress(self, problem: Problem) -> None:
+            if problem.best_ms < float("inf"):
+                raise KeyboardInterrupt
+
+    mod, params = small
+    result = tune_graph(mod, params, log=tmp_path / "l", budget=40, measure=_QUICK, callbacks=Interrupting())
+    assert result.verdict == "interrupted"
+    assert not result.plan.provenance["verified"]
+    assert len(TuningLog(tmp_path / "l").load()) == result.measured > 0
+
+
+def test_an_op_that_tvm_cannot_compile_is_named(tmp_path: Path) -> None:
+    x = relay.var("x", shape=(1, 8, 8, 4))
+    w = relay.var("w", shape=(3, 3, 4, 4))
+    conv = relay.nn.conv2d(x, w, kernel_size=(3, 3), channels=4, data_layout="NWHC", kernel_layout="HWIO")
+    mod = tvm.IRModule.from_expr(relay.Function([x, w], conv))
+    with pytest.raises(UnsupportedModelError, match=r"(?s)TVM.*NWHC"):
+        tune_graph(mod, log=tmp_path / "l", budget=5, measure=_QUICK)
+
+
+def test_wrong_arguments_fail_before_anything_is_spent(
+    small: tuple[tvm.IRModule, dict[str, tvm.nd.NDArray]], tmp_path: Path
+) -> None:
+    mod, params = small
+    with pytest.raises(UsageError, match="unknown strategy"):
+        tvm_go.tune(mod, params, strategy="magic")
+    with pytest.raises(UsageError, match="unknown rule set"):
+        tvm_go.tune(mod, params, rules="anything")
+    with pytest.raises(UsageError, match="unknown target"):
+        tvm_go.tune(mod, params, target="toaster")
+    with pytest.raises(LogError, match="cannot"):
+        tvm_go.tune(mod, params, log=tmp_path)
+
+
+def test_a_plan_for_another_target_or_model_is_not_built(
+    small: tuple[tvm.IRModule, dict[str, tvm.nd.NDArray]],
+) -> None:
+    mod, params = small
+    target = tvm.target.Target("llvm")
+    model = Model.prepare(mod, params, target)
+    plan = model.plan(model.default, "tvm")
+    with pytest.raises(PlanError, match="is for target"):
+        tvm_go.build(mod, params, target="llvm -mcpu=core-avx2", plan=plan)
+    x = relay.var("x", shape=(4, 8))
+    other = tvm.IRModule.from_expr(relay.Function([x], relay.nn.relu(x)))
+    with pytest.raises(PlanError, match="is for model graph"):
+        tvm_go.build(other, plan=plan)
+
+
+def test_random_plans_of_the_model_build_and_keep_its_numbers(
+    small: tuple[tvm.IRModule, dict[str, tvm.nd.NDArray]],
+) -> None:
+    mod, params = small
+    target = tvm.target.Target("llvm")
+    model = Model.prepare(mod, params, target)
+    values = np.random.default_rng(1).standard_normal((1, 3, 24, 24)).astype("float32")
+    expected = outputs(tvm_go.build(mod, params, plan=model.plan(model.default, "tvm")), values)
+    for seed in range(3):
+        priority = np.random.default_rng(seed).integers(0, 3, size=model.graph.num_edges)
+        plan = Decisions(priority).decode(model.graph, target=str(target), rules="tvm")
+        np.testing.assert_allclose(
+            outputs(tvm_go.build(mod, params, plan=plan), values), expected, rtol=1e-4, atol=1e-6
+        )

@@ -1,0 +1,83 @@
+"""`compile --graph-plan` builds the kernels of the plan, and stock `run` gives the numbers of a stock build."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tvm
+from tvm import relay
+from tvm.driver.tvmc import frontends
+
+from tvm_go import Decisions
+from tvm_go.tuning import Model
+from tvm_go.tvmc.main import main
+
+
+def tvmc(*arguments: str | Path) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    assert end.value.code in (0, None)  # stock commands return nothing
+
+
+def kernels(package: Path) -> int:
+    """Kernels that the graph executor of a package calls, views excepted."""
+    with tarfile.open(package) as tar:
+        file = tar.extractfile("./mod.json") if "./mod.json" in tar.getnames() else tar.extractfile("mod.json")
+        assert file is not None
+        nodes = json.load(file)["nodes"]
+    return sum(node["op"] == "tvm_op" and node["attrs"]["func_name"] != "__nop" for node in nodes)
+
+
+@pytest.fixture(scope="module")
+def unfused(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plan that differs from TVM's in every kernel, for target native."""
+    read = frontends.load_model(str(models / "small.onnx"))
+    target = tvm.target.Target("llvm")
+    model = Model.prepare(read.mod, read.params, target)
+    cut = Decisions(np.zeros(model.graph.num_edges, dtype=np.int64))
+    path = tmp_path_factory.mktemp("plan") / "unfused.json"
+    cut.decode(model.graph, target=str(target), rules="tvm").save(path)
+    return path
+
+
+def test_a_plan_gives_its_kernels_and_the_numbers_of_a_stock_build(
+    models: Path, unfused: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = np.random.default_rng(0).standard_normal((1, 3, 24, 24)).astype("float32")
+    np.savez(tmp_path / "in.npz", x=values)
+    model = models / "small.onnx"
+    tvmc("compile", model, "--target", "llvm", "-o", tmp_path / "stock.tar")
+    tvmc("compile", model, "--graph-plan", unfused, "-o", tmp_path / "plan.tar")
+    tvmc("compile", model, "--target", "native", "-o", tmp_path / "native.tar")
+    names = ("stock", "plan", "native")
+    for name in names:
+        package = tmp_path / f"{name}.tar"
+        tvmc("run", package, "--device", "cpu", "-i", tmp_path / "in.npz", "-o", tmp_path / f"{name}.npz")
+    stock, planned, native = (np.load(tmp_path / f"{name}.npz")["output_0"] for name in names)
+    np.testing.assert_allclose(planned, stock, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(native, stock, rtol=1e-4, atol=1e-6)
+    assert kernels(tmp_path / "plan.tar") > kernels(tmp_path / "stock.tar")
+    assert "Traceback" not in "".join(capsys.readouterr())
+
+
+def test_without_a_plan_the_target_is_that_of_tvmcs_configuration(models: Path, tmp_path: Path) -> None:
+    tvmc("compile", models / "small.onnx", "-o", tmp_path / "a.tar", "--dump-code", "relay")
+    assert kernels(tmp_path / "a.tar") > 0
+    assert (tmp_path / "a.tar.relay").exists()
+
+
+def test_the_plan_holds_for_the_same_model_read_again_as_relay_text(models: Path, tmp_path: Path) -> None:
+    """Arguments of Relay text stay inputs, with a plan as when it was tuned."""
+    path = models / "small.relay"
+    mod = relay.fromtext(path.read_text())
+    target = tvm.target.Target("llvm")
+    model = Model.prepare(mod, None, target)
+    model.plan(model.default, "tvm").save(tmp_path / "p.json")
+    tvmc("compile", path, "--graph-plan", tmp_path / "p.json", "-o", tmp_path / "a.tar")
+    np.savez(tmp_path / "in.npz", x=np.ones((4, 64), "float32"), w=np.full((32, 64), 0.01, "float32"))
+    tvmc("run", tmp_path / "a.tar", "--device", "cpu", "-i", tmp_path / "in.npz", "-o", tmp_path / "out.npz")
+    np.testing.assert_allclose(np.load(tmp_path / "out.npz")["output_0"], np.exp(0.64), rtol=1e-4)

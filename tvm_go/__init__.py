@@ -1,0 +1,25 @@
+"""A learned graph-level tuner for Apache TVM's Relay."""
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+# Read by TVM and DGL when they are imported; the user's own values win.
+os.environ.setdefault("TOPHUB_LOCATION", "NONE")  # no download of schedules: slow, and a crash for ARM builds
+os.environ.setdefault("DGLBACKEND", "pytorch")
+
+if TYPE_CHECKING:
+    from tvm_go.api import build, tune
+    from tvm_go.plan import Decisions, GraphPlan
+
+__version__ = "0.1.0"
+__all__ = ["Decisions", "GraphPlan", "build", "tune"]
+
+_HOMES = {"build": "tvm_go.api", "tune": "tvm_go.api", "Decisions": "tvm_go.plan", "GraphPlan": "tvm_go.plan"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import public names when they are first used: plans can be read without TVM."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'tvm_go' has no attribute '{name}'")

@@ -1,0 +1,131 @@
+"""The Python API: tune a module, build it by a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tvm
+from tvm import relay
+
+from cost_model.config import MeasureConfig, RpcConfig
+from relay_passes.apply import apply
+from relay_passes.library import build_module
+from relay_passes.prepare import prepare
+from relay_passes.targets import as_target
+from tvm_go.errors import PlanError
+from tvm_go.plan import GraphPlan
+from tvm_go.tuning import TuneCallbacks, tune_graph
+
+
+def tune(
+    mod: tvm.IRModule | relay.Function,
+    params: Mapping[str, Any] | None = None,
+    *,
+    target: str | tvm.target.Target = "native",
+    log: str | Path | None = None,
+    budget: int = 200,
+    seconds: float = float("inf"),
+    strategy: str = "annealing",
+    rules: str = "wide",
+    seed: int = 0,
+    rpc: RpcConfig | None = None,
+    measure: MeasureConfig | None = None,
+    name: str = "model",
+    callbacks: TuneCallbacks | None = None,
+) -> GraphPlan:
+    """Find a plan for a model: which of its ops form one kernel.
+
+    The plan that is returned was built whole, run on the target, gave the numbers of TVM's default build on the same
+    inputs, and was faster beyond noise; otherwise the default plan is returned, and ``plan.provenance["verdict"]``
+    says why.
+
+    Parameters
+    ----------
+    mod, params
+        The model, as for `relay.build`.
+    target
+        TVM target; ``native`` is this machine's CPU.
+    log
+        Tuning log: what stands in it is not measured again, what is measured is appended. None keeps nothing.
+    budget
+        Distinct kernels that the search may ask for, be they measured or in the log. The default plan's own kernels
+        are always measured.
+    seconds
+        Time limit of the search.
+    strategy
+        One of ``tvm_go.search.STRATEGIES``.
+    rules
+        Rule set of the legaliser: ``tvm`` or ``wide``.
+    seed
+        Same seed, same log: same plan.
+    rpc
+        An existing RPC tracker; None starts a tracker and a server on this machine.
+    measure
+        How to build and time kernels.
+    name
+        Name of the model in the log.
+    callbacks
+        Told of stages, kernels and progress.
+
+    Returns
+    -------
+    GraphPlan
+
+    Raises
+    ------
+    UsageError, UnsupportedModelError, MeasureError, LogError
+        See :mod:`tvm_go.errors`.
+    """
+    return tune_graph(
+        mod,
+        params,
+        target=target,
+        log=log,
+        budget=budget,
+        seconds=seconds,
+        strategy_name=strategy,
+        rules=rules,
+        seed=seed,
+        rpc=rpc,
+        measure=measure,
+        name=name,
+        callbacks=callbacks,
+    ).plan
+
+
+def build(
+    mod: tvm.IRModule | relay.Function,
+    params: Mapping[str, Any] | None = None,
+    *,
+    target: str | tvm.target.Target | None = None,
+    plan: GraphPlan,
+    **options: Any,
+) -> Any:
+    """Build a model by a plan, as `relay.build` does at opt level 3.
+
+    Parameters
+    ----------
+    mod, params
+        The model that the plan was made for.
+    target
+        None takes the plan's.
+    plan
+        From :func:`tune` or :meth:`GraphPlan.load`.
+    **options
+        Passed to `relay.build` (``executor``, ``runtime``, ``mod_name``).
+
+    Returns
+    -------
+    tvm.relay.backend.executor_factory.ExecutorFactoryModule
+
+    Raises
+    ------
+    PlanError
+        If the plan is for another model or target.
+    """
+    parsed = as_target(plan.target if target is None else target)
+    if str(parsed) != plan.target:
+        raise PlanError(f"the plan is for target '{plan.target}', not '{parsed}': tune for this target")
+    return build_module(apply(prepare(mod, params, target=parsed), plan), parsed, **options)

@@ -1,0 +1,152 @@
+"""Decisions and GraphPlan: raw actions, and the legal plan that they become."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tvm_go.errors import PlanError
+from tvm_go.graph import Int32, OpGraph
+from tvm_go.legalize import check_partition, encode, legalize
+from tvm_go.rules import rule_set
+
+_FORMAT = "tvm-go plan"
+_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """Raw actions of all tasks; any values are acceptable.
+
+    Attributes
+    ----------
+    fusion : integer [E]
+        Merge priority of each dataflow edge: 0 cuts, more merges earlier.
+    """
+
+    fusion: NDArray[np.integer]
+
+    @staticmethod
+    def encode(graph: OpGraph, plan: GraphPlan) -> Decisions:
+        """Decisions that decode to exactly this plan."""
+        return Decisions(fusion=encode(graph, plan.kernel))
+
+    def decode(self, graph: OpGraph, *, target: str, rules: str = "wide") -> GraphPlan:
+        """Legalise into a plan."""
+        kernel = legalize(graph, self.fusion, rule_set(rules))
+        return GraphPlan(kernel=kernel, rules=rules, workload=graph.structural_hash, target=target)
+
+
+@dataclass(frozen=True, eq=False)
+class GraphPlan:
+    """A legal plan for one model and target.
+
+    Attributes
+    ----------
+    kernel : int32 [N]
+        Kernel of each op of the prepared graph; kernels are numbered in execution order.
+    rules : str
+        Rule set under which the plan is legal.
+    workload : str
+        Structural hash of the graph that it is for.
+    target : str
+        TVM target.
+    provenance : dict
+        How it came about: strategy, seed, budget, measured times, versions.
+    """
+
+    kernel: Int32
+    rules: str
+    workload: str
+    target: str
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def num_kernels(self) -> int:
+        return int(self.kernel.max(initial=-1)) + 1
+
+    @property
+    def key(self) -> str:
+        """Hash of what is decided: equal keys mean equal libraries. 32 hex digits."""
+        text = f"{self.workload} {self.target} {self.kernel.astype('<i4').tobytes().hex()}"
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def with_provenance(self, **entries: Any) -> GraphPlan:
+        """The same plan, with more said about how it came about."""
+        return replace(self, provenance={**self.provenance, **entries})
+
+    def check(self, graph: OpGraph) -> None:
+        """Raise :class:`PlanError` unless the plan is for this graph and legal under its rules."""
+        if self.workload != graph.structural_hash:
+            raise PlanError(
+                f"the plan is for model graph {self.workload[:12]} and this model prepared for this target is "
+                f"{graph.structural_hash[:12]}: run `tvm-go tune-graph` on this model and target"
+            )
+        check_partition(graph, self.kernel, rule_set(self.rules))
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as one JSON object."""
+        return {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "workload": self.workload,
+            "target": self.target,
+            "rules": self.rules,
+            "kernel": self.kernel.tolist(),
+            "provenance": self.provenance,
+        }
+
+    @staticmethod
+    def from_json(data: Any, source: str = "the plan") -> GraphPlan:
+        """Read a JSON object.
+
+        Raises
+        ------
+        PlanError
+            If it is no plan, or of a newer version.
+        """
+        if not isinstance(data, dict) or data.get("format") != _FORMAT:
+            raise PlanError(f"{source} is no tvm-go plan; `tvm-go tune-graph MODEL -o PLAN.json` writes one")
+        if data.get("version") != _VERSION:
+            raise PlanError(
+                f"{source} has plan version {data.get('version')} and this tvm-go reads {_VERSION}: upgrade tvm-go"
+            )
+        try:
+            kernel = np.array(data["kernel"], dtype=np.int32).reshape(-1)
+            texts = {name: str(data[name]) for name in ("rules", "workload", "target")}
+            provenance = dict(data["provenance"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise PlanError(f"{source} is damaged ({error!r}): write it again with `tvm-go tune-graph`") from error
+        count = int(kernel.max(initial=-1)) + 1
+        if kernel.min(initial=0) < 0 or count > len(kernel) or len(np.unique(kernel)) != count:
+            raise PlanError(f"{source} does not number its kernels from 0 without gaps: write it again")
+        return GraphPlan(kernel=kernel, provenance=provenance, **texts)
+
+    def save(self, path: str | Path) -> None:
+        """Write the plan as JSON; a reader sees the old file or the new one, never half of it."""
+        path = Path(path)
+        partial = path.with_name(path.name + ".partial")
+        try:
+            partial.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+            partial.replace(path)
+        except OSError as error:
+            raise PlanError(
+                f"cannot write the plan to {path} ({error.strerror}): choose another path with -o"
+            ) from error
+
+    @staticmethod
+    def load(path: str | Path) -> GraphPlan:
+        """Read a plan file."""
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise PlanError(f"cannot read the plan {path} ({error.strerror})") from error
+        except ValueError as error:
+            raise PlanError(f"{path} is no tvm-go plan (no JSON: {error}); `tvm-go tune-graph` writes one") from error
+        return GraphPlan.from_json(data, str(path))

@@ -1,0 +1,151 @@
+"""Rule sets: what one kernel may hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from tvm_go.errors import UsageError
+from tvm_go.graph import Int32, Int64, Pattern
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A rule set.
+
+    Attributes
+    ----------
+    wide : bool
+        False, as FuseOps: everything but one op is used inside the kernel only, nothing is computed on the way into an
+        anchor heavier than a reduction, and only elementwise ops follow it.
+        True: producers and several outputs, ops that move a whole tensor after an anchor, elementwise ones after a
+        reduction. Around an anchor heavier than a reduction, or a reduction with injective ops, one op is the last, and
+        what comes before the anchor is used inside only.
+    max_ops : int
+        Size limit, ops per kernel.
+    """
+
+    name: str
+    wide: bool
+    max_ops: int = 256  # FuseOps' kMaxFusedOps
+
+
+_RULE_SETS = {
+    # what FuseOps may do (tvm/src/relay/analysis/graph_partitioner.cc)
+    "tvm": Rules("tvm", wide=False),
+    # what TOPI's schedules take (docs/decisions/0003-what-wide-allows.md): one anchor, producers, several outputs
+    "wide": Rules("wide", wide=True),
+}
+RULE_SET_NAMES = tuple(_RULE_SETS)
+
+
+def rule_set(name: str) -> Rules:
+    """A rule set by name.
+
+    Raises
+    ------
+    UsageError
+        For an unknown name.
+    """
+    if name not in _RULE_SETS:
+        raise UsageError(f"unknown rule set '{name}'; choose from {', '.join(RULE_SET_NAMES)}")
+    return _RULE_SETS[name]
+
+
+class Breach(IntEnum):
+    """Why a set of ops is no legal kernel."""
+
+    NONE = 0
+    TOO_LARGE = 1
+    OPAQUE = 2
+    ANCHORS = 3
+    PRODUCER = 4
+    EPILOGUE = 5
+    OUTPUTS = 6
+    CONNECTED = 7
+    CYCLE = 8
+
+
+BREACH_TEXTS = {
+    Breach.TOO_LARGE: "it holds more ops than the size limit",
+    Breach.OPAQUE: "an opaque op must stay alone",
+    Breach.ANCHORS: "it holds two reductions or heavier ops, and a TE schedule has one anchor",
+    Breach.PRODUCER: "an op feeds the anchor, which this rule set does not fuse",
+    Breach.EPILOGUE: "an op after the anchor is of a kind that this rule set does not fuse there",
+    Breach.OUTPUTS: "an op is used outside that this rule set allows inside only",
+    Breach.CONNECTED: "its ops are not connected by dataflow edges",
+    Breach.CYCLE: "it depends on itself through other kernels",
+}
+
+_BROADCAST = int(Pattern.BROADCAST)
+_REDUCTION = int(Pattern.REDUCTION)
+_OPAQUE = int(Pattern.OPAQUE)
+
+
+@njit(cache=True)
+def kernel_breach(
+    ops: Int32,
+    pattern: NDArray[np.int8],
+    edge_start: Int64,
+    edge_src: Int32,
+    edge_elementwise: NDArray[np.bool_],
+    moves_whole: NDArray[np.bool_],
+    wide: bool,
+    max_ops: int,
+    inside: NDArray[np.bool_],
+    after_anchor: NDArray[np.bool_],
+) -> int:
+    """Check what a kernel holds, as a :class:`Breach`; outputs, connection and cycles are checked elsewhere.
+
+    Every rule here is hereditary: a connected part of a legal kernel is legal. That is why merging edge by edge, and
+    splitting by outputs, stay inside the rules.
+
+    Parameters
+    ----------
+    ops : int32
+        Members in topological order.
+    inside, after_anchor : bool [N]
+        Scratch, all False; left all False.
+    """
+    if len(ops) == 1:
+        return 0
+    if len(ops) > max_ops:
+        return Breach.TOO_LARGE.value
+    breach = 0
+    anchor = -1
+    for op in ops:
+        inside[op] = True
+    for op in ops:
+        kind = pattern[op]
+        if kind >= _OPAQUE:
+            breach = Breach.OPAQUE.value
+            break
+        if kind >= _REDUCTION:
+            if anchor >= 0:
+                breach = Breach.ANCHORS.value
+                break
+            anchor = op
+        for edge in range(edge_start[op], edge_start[op + 1]):
+            source = edge_src[edge]
+            if not inside[source]:
+                continue
+            if kind > _REDUCTION and not wide:
+                breach = Breach.PRODUCER.value
+            elif source == anchor or after_anchor[source]:
+                after_anchor[op] = True
+                if pattern[anchor] == _REDUCTION:
+                    allowed = wide and kind <= _BROADCAST
+                else:
+                    allowed = (kind <= _BROADCAST and edge_elementwise[edge]) or (wide and moves_whole[op])
+                if not allowed:
+                    breach = Breach.EPILOGUE.value
+        if breach:
+            break
+    for op in ops:
+        inside[op] = False
+        after_anchor[op] = False
+    return breach

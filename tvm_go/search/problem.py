@@ -1,0 +1,128 @@
+"""What every strategy searches: a graph, a rule set, the default partition, and an oracle under a budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tvm_go.graph import Int32, OpGraph
+from tvm_go.kernels import Kernel, describe, free_kernels, kernel_keys, members, returned_values
+from tvm_go.legalize import encode, legalize
+from tvm_go.rules import Rules
+
+#: Milliseconds of kernels, by structural key; ``inf`` for those that cannot be used.
+Oracle = Callable[[Sequence[tuple[str, Kernel]]], "list[float]"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When to stop: distinct kernels asked of the oracle, and seconds.
+
+    A kernel that stands in the log counts like one that is measured, so that a search that was interrupted
+    and goes on, or is replayed from its log, takes the same steps to the same plan.
+    """
+
+    kernels: int = 200
+    seconds: float = float("inf")
+
+
+@dataclass
+class Problem:
+    """Partitions of one graph, costed by an oracle; remembers the best one.
+
+    The cost of a partition is the sum of its kernels' milliseconds.
+    """
+
+    graph: OpGraph
+    default: Int32
+    rules: Rules
+    oracle: Oracle
+    budget: Budget = field(default_factory=Budget)
+    on_progress: Callable[[Problem], None] = lambda problem: None
+    known: dict[str, float] = field(default_factory=dict)  # milliseconds by kernel key
+    best: Int32 = field(init=False)
+    best_ms: float = field(init=False, default=float("inf"))
+    default_ms: float = field(init=False, default=float("inf"))
+    history: list[tuple[int, float]] = field(init=False, default_factory=list)  # (kernels asked, best ms)
+    _deadline: float = field(init=False, default=float("inf"))
+
+    def __post_init__(self) -> None:
+        self.best = self.default
+        self._deadline = time.monotonic() + self.budget.seconds
+
+    @property
+    def spent(self) -> int:
+        """Distinct kernels asked so far."""
+        return len(self.known)
+
+    @property
+    def exhausted(self) -> bool:
+        return self.spent >= self.budget.kernels or time.monotonic() >= self._deadline
+
+    def cost_default(self) -> float:
+        """Milliseconds of the default partition; measured whatever the budget, for all else is compared with it."""
+        self._ask(self._unknown(self.default))
+        self.default_ms = self.known_cost(self.default)
+        return self.default_ms
+
+    def cost(self, partitions: Sequence[Int32]) -> list[float | None]:
+        """Milliseconds of several partitions, their unknown kernels measured in one batch.
+
+        Returns
+        -------
+        list of float or None
+            ``inf`` for a partition with a kernel that fails; None for one that the budget no longer allows.
+        """
+        wanted: dict[str, Kernel] = {}
+        affordable = []
+        for kernel in partitions:
+            more = {key: kernel for key, kernel in self._unknown(kernel).items() if key not in wanted}
+            fits = not more or (not self.exhausted and self.spent + len(wanted) + len(more) <= self.budget.kernels)
+            affordable.append(fits)
+            if fits:
+                wanted |= more
+        self._ask(wanted)
+        return [self.known_cost(kernel) if fits else None for kernel, fits in zip(partitions, affordable, strict=True)]
+
+    def known_cost(self, kernel: Int32) -> float:
+        """Milliseconds of a partition whose kernels are all known; ``nan`` if one is not."""
+        total = float(sum(self.known.get(key, float("nan")) for key in self.paid_keys(kernel) if key))
+        if total < self.best_ms:
+            self.best, self.best_ms = kernel, total
+            self.history.append((self.spent, total))
+        return total
+
+    def merged(self, kernel: Int32, edges: Int32) -> Int32:
+        """The partition with some edges merged as far as that is legal."""
+        priority = encode(self.graph, kernel) * (len(edges) + 1)
+        priority[edges] = np.maximum(priority[edges], len(edges) - np.arange(len(edges)))
+        return legalize(self.graph, priority, self.rules)
+
+    def _ask(self, needed: dict[str, Kernel]) -> None:
+        if needed:
+            for (key, _), milliseconds in zip(needed.items(), self.oracle(list(needed.items())), strict=True):
+                self.known[key] = milliseconds
+            self.on_progress(self)
+
+    def paid_keys(self, kernel: Int32) -> list[str]:
+        """Key of each kernel; empty for those that cost nothing, or the same in every plan."""
+        keys = kernel_keys(self.graph, kernel)
+        starts, ops = members(kernel)
+        for number in np.flatnonzero(free_kernels(self.graph, kernel) | self.graph.fixed[ops[starts[:-1]]]):
+            keys[number] = ""
+        return keys
+
+    def _unknown(self, kernel: Int32) -> dict[str, Kernel]:
+        """The kernels of a partition that were never asked for, by key."""
+        unknown = {key: number for number, key in enumerate(self.paid_keys(kernel)) if key and key not in self.known}
+        if not unknown:
+            return {}
+        starts, ops = members(kernel)
+        returned = returned_values(self.graph, kernel)
+        return {
+            key: describe(self.graph, ops[starts[number] : starts[number + 1]], returned)
+            for key, number in unknown.items()
+        }

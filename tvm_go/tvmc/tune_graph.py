@@ -1,0 +1,137 @@
+"""`tvm-go tune-graph MODEL`: search, measure and verify a plan for a model file."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from tvm.driver.tvmc import frontends
+from tvm.driver.tvmc.main import register_parser
+from tvm.driver.tvmc.shape_parser import parse_shape_string
+from tvm.driver.tvmc.tracker import tracker_host_port_from_cli
+
+from cost_model.config import RpcConfig
+from tvm_go.errors import MeasureError, UsageError
+from tvm_go.rules import RULE_SET_NAMES
+from tvm_go.search import STRATEGIES
+from tvm_go.tuning import tune_graph
+from tvm_go.tvmc.errors import check_output, interrupted, one_line
+from tvm_go.tvmc.models import load_model
+from tvm_go.tvmc.progress import progress_on
+from tvm_go.tvmc.render import render
+
+_EXAMPLE = """\
+example:
+  tvm-go tune-graph model.onnx --budget 300 -o plan.json
+  tvm-go compile model.onnx --graph-plan plan.json -o model.tar
+"""
+_WIDTH_OF_A_FILE = 100  # columns where stdout is no terminal
+
+
+@register_parser
+def add_tune_graph_parser(subparsers: Any, _: argparse.ArgumentParser, __: object) -> None:
+    """Include parser for 'tune-graph' subcommand."""
+    parser = subparsers.add_parser(
+        "tune-graph",
+        help="decide which ops form one kernel, by search and measurement.",
+        usage="%(prog)s MODEL [--target T] [--budget N] [-o PLAN.json] [...]",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(func=drive_tune_graph)
+    number: dict[str, Any] = {"metavar": "N", "type": int}
+    parser.add_argument("FILE", metavar="MODEL", help="model file: ONNX, PyTorch, TFLite, Relay text, ...")
+    parser.add_argument("--target", metavar="T", default="native", help="default: native, this machine's CPU.")
+    parser.add_argument(
+        "-o", "--output", metavar="PLAN.json", help="where to write the plan; default: MODEL.plan.json."
+    )
+    parser.add_argument("--log", default="tvm-go.jsonl", help="tuning log to use and extend; default: %(default)s.")
+    parser.add_argument("--strategy", default="annealing", choices=STRATEGIES, help="default: %(default)s.")
+    parser.add_argument(
+        "--rules", default="wide", choices=RULE_SET_NAMES, help="what a kernel may hold; default: %(default)s."
+    )
+    parser.add_argument("--budget", default=200, help="distinct kernels to ask for; default: %(default)s.", **number)
+    parser.add_argument("--seconds", metavar="S", type=float, default=float("inf"), help="time limit of the search.")
+    parser.add_argument("--seed", default=0, help="same seed and log: same plan; default: %(default)s.", **number)
+    parser.add_argument("--rpc-tracker", metavar="HOST:PORT", help="measure through this tracker; default: our own.")
+    parser.add_argument("--rpc-key", metavar="KEY", help="key of the devices at the tracker.")
+    parser.add_argument("--model-format", choices=frontends.get_frontend_names(), help="default: by file ending.")
+    parser.add_argument(
+        "--input-shapes", metavar="SHAPES", type=parse_shape_string, help='"name:[1,3,224,224] other:[1,10]".'
+    )
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="show where an unexpected error comes from.")
+    parser.add_argument("--quiet", action="store_true", help="print the verdict only.")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout.")
+
+
+@one_line
+def drive_tune_graph(args: argparse.Namespace) -> int:
+    """Tune, write the plan, print what was found."""
+    _check_numbers(args)
+    rpc = _rpc(args)
+    output = Path(args.output or Path(args.FILE).with_suffix(".plan.json").name)
+    check_output(output, "the plan")
+    resume = f"what was measured is in {args.log}, and the same command goes on from there"
+    with (
+        contextlib.redirect_stdout(sys.stderr),  # stdout is for the result
+        progress_on(Console(stderr=True), budget=args.budget, quiet=args.quiet or args.json) as progress,
+    ):
+        model = load_model(args.FILE, args.model_format, args.input_shapes)
+        try:
+            result = tune_graph(
+                model.mod,
+                model.params,
+                target=args.target,
+                log=args.log,
+                budget=args.budget,
+                seconds=args.seconds,
+                strategy_name=args.strategy,
+                rules=args.rules,
+                seed=args.seed,
+                rpc=rpc,
+                name=Path(args.FILE).stem,
+                callbacks=progress,
+            )
+        except MeasureError as error:
+            raise MeasureError(f"{error}; {resume}" if progress.kernels else str(error)) from error
+        except KeyboardInterrupt:
+            return interrupted(resume if progress.kernels else "")
+    result.plan.save(output)
+    if args.json:
+        print(json.dumps({**result.to_json(), "plan_path": str(output), "log_path": str(args.log)}))
+    else:
+        console = Console()
+        console.width = console.width if console.is_terminal else _WIDTH_OF_A_FILE
+        render(result, output, console, brief=args.quiet)
+    if result.verdict == "interrupted":
+        return interrupted(f"the best plan so far is in {output}, not verified; {resume}")
+    return 0
+
+
+def _check_numbers(args: argparse.Namespace) -> None:
+    """Argparse knows types, not ranges."""
+    for option, good in (("budget", args.budget >= 1), ("seconds", args.seconds > 0), ("seed", args.seed >= 0)):
+        if not good:
+            least = "0 or more" if option == "seed" else "more than 0"
+            raise UsageError(f"--{option} is {getattr(args, option):g}; it must be {least}")
+
+
+def _rpc(args: argparse.Namespace) -> RpcConfig | None:
+    if bool(args.rpc_tracker) != bool(args.rpc_key):
+        raise UsageError("--rpc-tracker and --rpc-key belong together: give both, or none for a server of our own")
+    if not args.rpc_tracker:
+        return None
+    try:
+        host, port = tracker_host_port_from_cli(args.rpc_tracker)
+    except ValueError as error:
+        raise UsageError(
+            f"--rpc-tracker '{args.rpc_tracker}' is no HOST:PORT ({error}); for instance 127.0.0.1:9190"
+        ) from error
+    if not host:
+        raise UsageError(f"--rpc-tracker '{args.rpc_tracker}' is no HOST:PORT; for instance 127.0.0.1:9190")
+    return RpcConfig(tracker_host=host, tracker_port=port, key=args.rpc_key)
