@@ -96,6 +96,7 @@ class _Bar(KernelCounter):
             completed=min(self.kernels, self.budget),
             description=_STAGES[self.stage],
             state=self.state() if counted else "",
+            refresh=urgent,  # a stage that ends before the next frame is seen too
         )
 
 
