@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import onnx
 import tvm
 from tvm import relay
 from tvm.contrib.graph_executor import GraphModule
 
 import tvm_go  # noqa: F401  (sets what TVM reads from the environment)
-from benchmarks import light_onnx
+from benchmarks import light_onnx, torch_models
 from benchmarks.light_onnx import Array, Weights
 
 Params = dict[str, tvm.nd.NDArray]
@@ -24,6 +25,8 @@ Loaded = tuple[tvm.IRModule, Params]
 LIGHT_ONNX = light_onnx.NAMES
 RELAY_TESTING = ("mobilenet", "resnet18", "inception_v3", "lstm")
 NAMES = (*LIGHT_ONNX, *RELAY_TESTING, "bert2")
+"""What long tests and `benchmarks.fusion` go through."""
+ALL_NAMES = (*NAMES, *(name for name in torch_models.NAMES if name not in NAMES))
 
 # Scale of the last weight matrix that gives logits a standard deviation of about 2: residual sums and concatenations
 # let activations grow with depth, and a softmax of 1000s is 0 and 1 whatever the kernels before it did.
@@ -50,7 +53,7 @@ class ZooModel:
 
 
 def load(name: str, seed: int = 0) -> ZooModel:
-    """Return one of `NAMES` with weights drawn by `seed`.
+    """Return one of `ALL_NAMES` with weights drawn by `seed`.
 
     Raises
     ------
@@ -59,14 +62,19 @@ def load(name: str, seed: int = 0) -> ZooModel:
     """
     rng = np.random.default_rng(seed)
     if name in LIGHT_ONNX:
-        mod, params = relay.frontend.from_onnx(light_onnx.load(name, partial(_draw, name, rng)))
+        mod, params = relay.frontend.from_onnx(onnx_model(name, seed))
     elif name in RELAY_TESTING:
         mod, params = _relay_testing(name, rng)
-    elif name == "bert2":
-        mod, params = _bert2(rng)
+    elif name in torch_models.NAMES:
+        mod, params = torch_models.to_relay(torch_models.load(name, rng))
     else:
-        raise ValueError(f"no model {name!r} in the zoo; there are {', '.join(NAMES)}")
+        raise ValueError(f"no model {name!r} in the zoo; there are {', '.join(ALL_NAMES)}")
     return ZooModel(name, mod, params)
+
+
+def onnx_model(name: str, seed: int = 0) -> onnx.ModelProto:
+    """Return one of `LIGHT_ONNX` as ONNX, with the weights of `load(name, seed)`."""
+    return light_onnx.load(name, partial(_draw, name, np.random.default_rng(seed)))
 
 
 def input_values(mod: tvm.IRModule, seed: int, params: Params | None = None) -> dict[str, Array]:
@@ -147,31 +155,6 @@ def _lstm() -> tvm.IRModule:
     return tvm.transform.Sequential(passes)(mod)  # inlines the cells; relay.build takes neither Let nor their calls
 
 
-def _bert2(rng: np.random.Generator) -> Loaded:
-    """Trace a BERT of 2 layers, hidden size 256, 4 heads, sequence 128; the output is the last hidden state."""
-    import torch
-    import transformers
-
-    config = transformers.BertConfig(
-        hidden_size=256,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=1024,
-        initializer_range=1 / 16,
-        return_dict=False,
-        attn_implementation="eager",
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(int(rng.integers(2**31)))
-        bert = transformers.BertModel(config, add_pooling_layer=False).eval()
-    ids, mask = torch.zeros(1, 128, dtype=torch.int64), torch.ones(1, 128, dtype=torch.int64)
-    with torch.no_grad():
-        traced = torch.jit.trace(bert, (ids, mask))
-    shapes = [("input_ids", ((1, 128), "int64")), ("attention_mask", ((1, 128), "int64"))]
-    mod, params = relay.frontend.from_pytorch(traced, shapes)
-    return mod, params
-
-
 def _check(name: str, target: str) -> list[str]:
     """Load, build and run one model; return a line of the table."""
     start = time.perf_counter()
@@ -207,7 +190,7 @@ def _check(name: str, target: str) -> list[str]:
 def main() -> None:
     """Print a table of all models, or of those that are named."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("names", nargs="*", default=NAMES, metavar="MODEL", help=", ".join(NAMES))
+    parser.add_argument("names", nargs="*", default=ALL_NAMES, metavar="MODEL", help=", ".join(ALL_NAMES))
     names = parser.parse_args().names
     target = f"llvm -mcpu={tvm.target.codegen.llvm_get_system_cpu()}"
     print(target)
