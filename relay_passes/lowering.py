@@ -1,0 +1,134 @@
+"""Give kernels of one build their own lowerings, without a change for the others.
+
+TVM asks the current MetaSchedule database for every kernel as soon as there is one, whether or not MetaSchedule is
+enabled for the build (`ScheduleBuilder` in tvm/src/relay/backend/te_compiler_cache.cc); what its TIR converter declines
+keeps the schedule of its TE strategy. Strategies look at the build's configuration only, so they choose as ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import tvm
+from tvm import meta_schedule, relay
+from tvm.relay.backend import te_compiler
+from tvm.tir.schedule import Schedule, Trace
+
+from relay_passes.schedules import Tiling, generic_schedule, with_vector_math
+from tvm_go.lowering import TE, Lowering
+
+Chooser = Callable[[tvm.tir.PrimFunc], Lowering]
+
+_CONVERTER = "tvm_go"
+
+
+@dataclass
+class _Scope:
+    """What is chosen in a scope, and the choice for the kernel that TVM is at: it converts one, then schedules it."""
+
+    choose: Chooser
+    taken: Lowering = TE
+
+
+_scopes: list[_Scope] = []  # the innermost last
+
+
+@contextlib.contextmanager
+def lowering_scope(choose: Chooser, target: tvm.target.Target) -> Iterator[None]:
+    """Within it, TVM lowers each kernel as ``choose`` says of its computation.
+
+    Opens a `PassContext` of its own inside the current one, with its level and options.
+    """
+    current = tvm.transform.PassContext.current()
+    config = {
+        **dict(current.config),
+        "relay.backend.tir_converter": _CONVERTER,
+        "tir.disable_cse_tir": True,  # LLVM does it too; TVM's leaves vector `Let`s, which some LLVMs refuse
+    }
+    context = tvm.transform.PassContext(
+        opt_level=current.opt_level, required_pass=current.required_pass, disabled_pass=current.disabled_pass, config=config
+    )
+
+    scope = _Scope(choose)
+
+    def schedule(sch: Schedule) -> bool:
+        apply_lowering(sch, scope.taken, target)
+        return True
+
+    _scopes.append(scope)
+    try:
+        with meta_schedule.database.ScheduleFnDatabase(schedule), context:
+            yield
+    finally:
+        _scopes.pop()
+
+
+def apply_lowering(sch: Schedule, lowering: Lowering, target: tvm.target.Target) -> None:
+    """Schedule a kernel's computation in place, by a lowering other than ``te``."""
+    if lowering.kind == "tir":
+        tiling = Tiling.from_json(json.loads(lowering.detail)) if lowering.detail else None
+        generic_schedule(sch, target, tiling)
+    else:
+        Trace.apply_json_to_schedule(json.loads(lowering.detail), sch)
+
+
+def chooser_of(functions: Iterable[tuple[relay.Function, Lowering]], target: tvm.target.Target) -> Chooser:
+    """The lowerings of a build's kernels, found again by their computations.
+
+    Parameters
+    ----------
+    functions : iterable of (relay.Function, Lowering)
+        Primitive functions, type-inferred.
+    """
+    table: dict[int, list[tuple[tvm.tir.PrimFunc, Lowering]]] = {}
+    for function, lowering in functions:
+        if lowering != TE:
+            computation = computation_of(function, target)
+            table.setdefault(_hash(computation), []).append((computation, lowering))
+
+    def choose(func: tvm.tir.PrimFunc) -> Lowering:
+        for known, lowering in table.get(_hash(func), ()):
+            if tvm.ir.structural_equal(known, func):
+                return lowering
+        return TE
+
+    return choose
+
+
+def computation_of(function: relay.Function, target: tvm.target.Target) -> tvm.tir.PrimFunc:
+    """What a kernel computes, as TIR without a schedule.
+
+    Must run inside `relay_passes.targets.build_scopes(target)`: the strategy decides on the computation as well.
+    """
+    found: list[tvm.tir.PrimFunc] = []
+
+    def note(func: tvm.tir.PrimFunc) -> Lowering:
+        found.append(func)
+        raise _FoundError
+
+    with contextlib.suppress(_FoundError, tvm.TVMError), lowering_scope(note, target):
+        te_compiler.get().lower(function, target)
+    if not found:
+        raise tvm.TVMError("TVM gives no TIR for this kernel")
+    return found[0]
+
+
+class _FoundError(Exception):
+    """Ends a lowering once its computation is known."""
+
+
+@tvm.register_func(f"relay.backend.tir_converter.{_CONVERTER}", override=True)
+def _convert(arguments: list[object], constants: list[object]) -> tvm.tir.PrimFunc | None:
+    """What TVM's default converter gives, for kernels that have a lowering of their own; None leaves it to TE."""
+    func = tvm.get_global_func("relay.backend.tir_converter.default")(arguments, constants)
+    if func is None or not _scopes:
+        return None
+    _scopes[-1].taken = _scopes[-1].choose(func)
+    return None if _scopes[-1].taken == TE else with_vector_math(func)
+
+
+def _hash(func: tvm.tir.PrimFunc) -> int:
+    return int(tvm.ir.structural_hash(func))

@@ -1,0 +1,142 @@
+"""What a schedule must know of the blocks of a kernel: which reduce, what they read, how that is laid out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import tvm
+from tvm import tir
+from tvm.tir.schedule import BlockRV, Schedule
+
+_COSTLY = {"exp", "log", "tanh", "erf", "sigmoid", "sqrt", "rsqrt", "pow", "sin", "cos", "tan", "atan", "power"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block of a kernel whose loops are still those of its computation.
+
+    Attributes
+    ----------
+    name : str
+        Unique within the kernel.
+    spatial, reduction : tuple of int
+        Extents of its iterators by kind, in order.
+    loads : tuple of BufferLoad
+        What its update reads, its own output left out.
+    """
+
+    name: str
+    statement: tir.Block
+    spatial: tuple[int, ...]
+    reduction: tuple[int, ...]
+    loads: tuple[tir.BufferLoad, ...]
+
+    @property
+    def is_reduction(self) -> bool:
+        return bool(self.reduction)
+
+    @property
+    def output(self) -> tir.Buffer:
+        return self.statement.writes[0].buffer
+
+    @property
+    def iterators(self) -> list[tir.IterVar]:
+        return list(self.statement.iter_vars)
+
+    @property
+    def spatial_vars(self) -> list[tir.Var]:
+        return [i.var for i in self.iterators if i.iter_type == tir.IterVar.DataPar]
+
+    @property
+    def reduction_vars(self) -> list[tir.Var]:
+        return [i.var for i in self.iterators if i.iter_type == tir.IterVar.CommReduce]
+
+    @property
+    def work(self) -> int:
+        """Points of its iteration space."""
+        return math.prod(self.spatial) * math.prod(self.reduction)
+
+    @property
+    def is_costly(self) -> bool:
+        """Whether it calls a transcendental function, so that computing it twice is worse than storing it."""
+        return any(call.op.name.split(".")[-1] in _COSTLY for call in _calls(self.statement.body))
+
+    def stores_in_place(self) -> bool:
+        """Whether it writes element ``[i, j, ...]`` at iterators ``i, j, ...``, in this order."""
+        body = self.statement.body
+        if not isinstance(body, tir.BufferStore):
+            return False
+        return len(body.indices) == len(self.spatial) and all(
+            index.same_as(var) for index, var in zip(body.indices, self.spatial_vars, strict=True)
+        )
+
+
+def block_of(schedule: Schedule, block: BlockRV) -> Block:
+    """Read a block."""
+    statement = schedule.get(block)
+    kinds = [(int(i.dom.extent), i.iter_type) for i in statement.iter_vars]
+    own = statement.writes[0].buffer
+    body = statement.body
+    loads = tuple(load for load in _loads(body) if not load.buffer.same_as(own))
+    return Block(
+        name=str(statement.name_hint),
+        statement=statement,
+        spatial=tuple(extent for extent, kind in kinds if kind == tir.IterVar.DataPar),
+        reduction=tuple(extent for extent, kind in kinds if kind == tir.IterVar.CommReduce),
+        loads=loads,
+    )
+
+
+def leaf_blocks(schedule: Schedule) -> list[Block]:
+    """All blocks below the root, in the order in which they stand."""
+    found: list[tir.Block] = []
+    root = schedule.get(schedule.get_block("root"))
+
+    def visit(statement: object) -> None:
+        if isinstance(statement, tir.BlockRealize):
+            found.append(statement.block)
+
+    tir.stmt_functor.post_order_visit(root.body, visit)
+    return [block_of(schedule, schedule.get_block(block.name_hint)) for block in found]
+
+
+def step_along(load: tir.BufferLoad, var: tir.Var) -> int | None:
+    """Elements by which a read moves when an iterator advances by one; None where it is not the same everywhere."""
+    strides = [1]
+    for extent in reversed(list(load.buffer.shape)[1:]):
+        strides.insert(0, strides[0] * int(extent))
+    total = 0
+    for index, stride in zip(load.indices, strides, strict=True):
+        coefficients = tvm.arith.detect_linear_equation(index, [var])
+        if not coefficients or not isinstance(coefficients[0], tir.IntImm):
+            return None
+        total += int(coefficients[0]) * stride
+    return total
+
+
+def split_points(block: Block, var: tir.Var) -> int:
+    """By what an iterator must be split so that its quotient and remainder become loops; 1 if nowhere."""
+    found = [1]
+
+    def visit(node: object) -> None:
+        if isinstance(node, (tir.FloorDiv, tir.FloorMod)) and node.a.same_as(var) and isinstance(node.b, tir.IntImm):
+            found.append(int(node.b))
+
+    for load in block.loads:
+        for index in load.indices:
+            tir.stmt_functor.post_order_visit(index, visit)
+    return max(found)
+
+
+def _loads(body: tir.Stmt) -> Iterator[tir.BufferLoad]:
+    found: list[tir.BufferLoad] = []
+    tir.stmt_functor.post_order_visit(body, lambda node: found.append(node) if isinstance(node, tir.BufferLoad) else None)
+    yield from found
+
+
+def _calls(body: tir.Stmt) -> Iterator[tir.Call]:
+    found: list[tir.Call] = []
+    tir.stmt_functor.post_order_visit(body, lambda node: found.append(node) if isinstance(node, tir.Call) else None)
+    yield from (call for call in found if isinstance(call.op, tvm.ir.Op))

@@ -1,0 +1,196 @@
+"""Matmuls, convolutions, pooling: an output tile in registers, its contiguous axis in vectors, reduction inside."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tvm import tir
+from tvm.tir.schedule import BlockRV, LoopRV, Schedule
+
+from relay_passes.schedules.blocks import Block, block_of, split_points, step_along
+from relay_passes.schedules.tiling import Machine, Tiling, divisors, register_tiles
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The axes of a contraction, by what they are for.
+
+    Attributes
+    ----------
+    lanes : int
+        Length of the vectors.
+    column_axis : int or None
+        Another spatial axis of which the row operand is independent, whose steps give more vectors.
+    columns : int
+        Vectors side by side: along the vector axis, or along ``column_axis``.
+    rows : tuple of int
+        Positions of the axes that may be tiled as rows, innermost first.
+    fused : bool
+        Whether the two innermost row axes are one in memory, and are fused.
+    reused : bool
+        Whether one scalar of the row operand serves all vectors.
+    """
+
+    vector_axis: int
+    lanes: int
+    column_axis: int | None
+    columns: int
+    rows: tuple[int, ...]
+    fused: bool
+    reused: bool
+
+    def row_extents(self, block: Block) -> tuple[int, ...]:
+        extents = [block.spatial[axis] for axis in self.rows]
+        if self.fused:
+            extents[:2] = [extents[0] * extents[1]]
+        return tuple(extents)
+
+
+def shape_of(block: Block, machine: Machine) -> Shape | None:
+    """How to tile a reduction whose reads are contiguous or constant along the output's last axis; None if they are not."""
+    if not block.is_reduction or not block.stores_in_place() or not block.loads:
+        return None
+    spatial = block.spatial_vars
+    wide = [axis for axis, extent in enumerate(block.spatial) if extent > 1]
+    if not wide:
+        return None
+    last = wide[-1]
+    along = [step_along(load, spatial[last]) for load in block.loads]
+    if any(step not in (0, 1) for step in along) or 1 not in along:
+        return None
+    extent = block.spatial[last]
+    lanes = max(d for d in divisors(extent, machine.lanes))
+    if lanes < min(4, machine.lanes):
+        return None
+    scalars = [load for load, step in zip(block.loads, along, strict=True) if step == 0]
+    others = [axis for axis in wide if axis != last]
+    free = [axis for axis in others if all(step_along(load, spatial[axis]) == 0 for load in scalars)] if scalars else []
+    columns, column_axis = extent // lanes, None
+    if columns == 1 and free:
+        column_axis = free[-1]
+        columns = block.spatial[column_axis]
+    rows = tuple(reversed([axis for axis in others if axis not in free]))
+    return Shape(last, lanes, column_axis, columns, rows[:2], _one_in_memory(block, rows[:2]), bool(scalars))
+
+
+def _one_in_memory(block: Block, rows: tuple[int, ...]) -> bool:
+    if len(rows) < 2 or rows[0] != rows[1] + 1:
+        return False
+    inner, outer = block.spatial_vars[rows[0]], block.spatial_vars[rows[1]]
+    for load in block.loads:
+        small, large = step_along(load, inner), step_along(load, outer)
+        if small is None or large is None or large != small * block.spatial[rows[0]]:
+            return False
+    return True
+
+
+def contraction_tilings(block: Block, shape: Shape, machine: Machine) -> list[Tiling]:
+    """Tilings worth trying, the best by the model first."""
+    extents = shape.row_extents(block)
+    outer = math.prod(block.spatial) // (shape.lanes * shape.columns * math.prod(extents))
+    width = block.spatial[shape.rows[0]] if shape.fused else None
+    tiles = register_tiles(
+        shape.columns, extents, machine, reused=shape.reused, outer=outer, fused_width=width
+    )
+    return [Tiling(columns, rows) for _, columns, rows in tiles]
+
+
+def schedule_contraction(sch: Schedule, anchor: BlockRV, final: BlockRV | None, shape: Shape, tiling: Tiling) -> LoopRV:
+    """Tile the final block (the anchor itself if None) and compute the anchor inside; returns the parallel loop."""
+    block = block_of(sch, anchor)
+    tiled = final or anchor
+    loops = list(sch.get_loops(tiled))[: len(block.spatial)]
+    reductions = list(sch.get_loops(anchor))[len(block.spatial) :] if final is None else []
+    rows = [loops[axis] for axis in shape.rows]
+    outer = [loops[axis] for axis in range(len(loops)) if axis != shape.vector_axis and axis not in shape.rows]
+    if shape.fused:
+        rows[:2] = [sch.fuse(rows[1], rows[0])]
+    row_outer, row_inner = [], []
+    for loop, length in zip(rows, tiling.rows, strict=True):
+        above, below = sch.split(loop, [None, length])
+        row_outer.insert(0, above)
+        row_inner.insert(0, below)
+    vector = loops[shape.vector_axis]
+    if shape.column_axis is None:
+        column_outer, column, lane = sch.split(vector, [None, tiling.vectors, shape.lanes])
+    else:
+        column_loop = loops[shape.column_axis]
+        outer.remove(column_loop)
+        column_outer, column = sch.split(column_loop, [None, tiling.vectors])
+        lane = vector
+    chunks = [*outer, column_outer, *row_outer] if tiling.columns_first else [*outer, *row_outer, column_outer]
+    sch.reorder(*chunks, *reductions, *row_inner, column, lane)
+    parallel = sch.fuse(*chunks) if len(chunks) > 1 else chunks[0]
+    sch.parallel(parallel)
+    if final is not None:
+        sch.compute_at(anchor, parallel, preserve_unit_loops=True)
+        _write_out(sch, final, 1)
+    _schedule_inside(sch, anchor, block, shape, tiling, own=final is None)
+    return parallel
+
+
+def _schedule_inside(sch: Schedule, anchor: BlockRV, block: Block, shape: Shape, tiling: Tiling, *, own: bool) -> None:
+    """The anchor below the parallel loop: reductions outside, the register tile written out inside."""
+    loops = list(sch.get_loops(anchor))[1:]
+    count = len(block.reduction)
+    if own:  # parallel, reductions..., rows..., column, lane
+        reductions, inner = loops[:count], loops[count:]
+    else:  # parallel, one loop per spatial axis, reductions...
+        spatial, reductions = loops[: len(block.spatial)], loops[len(block.spatial) :]
+        vector = spatial[shape.vector_axis]
+        if shape.column_axis is None:
+            column, lane = sch.split(vector, [None, shape.lanes])
+        else:
+            column, lane = spatial[shape.column_axis], vector
+        inner = [loop for loop in spatial if not loop.same_as(vector) and not loop.same_as(column)]
+        inner += [column, lane]
+    ordered: list[LoopRV] = []
+    innermost: list[LoopRV] = []
+    for loop, var in zip(reductions, block.reduction_vars, strict=True):
+        point = split_points(block, var)
+        if point > 1 and int(sch.get(loop).extent) > point:
+            above, below = sch.split(loop, [None, point])
+            ordered.append(above)
+            innermost.append(below)
+        else:
+            ordered.append(loop)
+    if not innermost:
+        innermost = [ordered.pop()] if len(ordered) == 1 else []
+    if tiling.unroll > 1 and innermost and int(sch.get(innermost[-1]).extent) % tiling.unroll == 0:
+        above, below = sch.split(innermost.pop(), [None, tiling.unroll])
+        innermost += [above, below]
+        unrolled = [below]
+    else:
+        unrolled = []
+    order = [*ordered, *innermost]
+    sch.reorder(*order, *inner)
+    for loop in unrolled:
+        sch.unroll(loop)
+    _write_out(sch, anchor, 1 + len(order), inner=len(inner))
+    init = sch.decompose_reduction(anchor, order[0])
+    _write_out(sch, init, 1)
+
+
+def _write_out(sch: Schedule, block: BlockRV, first: int, inner: int | None = None) -> None:
+    """Unroll the loops of a block from a position on, and vectorise the last."""
+    loops = list(sch.get_loops(block))
+    loops = loops[first:] if inner is None else loops[len(loops) - inner :]
+    for loop in loops[:-1]:
+        sch.unroll(loop)
+    sch.vectorize(loops[-1])
+
+
+def is_elementwise_on(block: Block, producer: tir.Buffer) -> bool:
+    """Whether a block reads a buffer only at the very element that it writes."""
+    own = [load for load in block.loads if load.buffer.same_as(producer)]
+    return (
+        not block.is_reduction
+        and block.stores_in_place()
+        and bool(own)
+        and all(
+            len(load.indices) == len(block.spatial)
+            and all(index.same_as(var) for index, var in zip(load.indices, block.spatial_vars, strict=True))
+            for load in own
+        )
+    )

@@ -1,0 +1,237 @@
+"""A TIR schedule for any kernel: inline, find the stages, give each the form that its reductions ask for."""
+
+from __future__ import annotations
+
+import math
+
+import tvm
+from tvm import tir
+from tvm.tir.schedule import Schedule, ScheduleError
+
+from relay_passes.schedules.blocks import Block, block_of, leaf_blocks, step_along
+from relay_passes.schedules.contraction import (
+    Shape,
+    contraction_tilings,
+    is_elementwise_on,
+    schedule_contraction,
+    shape_of,
+)
+from relay_passes.schedules.rows import compute_by_rows, split_reduction, vectorize_inside
+from relay_passes.schedules.tiling import Machine, Tiling
+
+_REUSE = 8  # an input that is read more often than this is stored before, not computed at every use
+
+
+class NotSchedulableError(Exception):
+    """The generic schedule does not know what to do with a kernel."""
+
+
+def generic_schedule(sch: Schedule, target: tvm.target.Target, tiling: Tiling | None = None) -> None:
+    """Schedule a kernel in place.
+
+    Parameters
+    ----------
+    sch : Schedule
+        One function, ``main``: the kernel as its computation alone.
+    target : tvm.target.Target
+        A CPU.
+    tiling : Tiling, optional
+        For the heaviest contraction; None takes the best by rule.
+
+    Raises
+    ------
+    NotSchedulableError
+        If some block is of a kind that this schedule does not know.
+    """
+    machine = Machine.of(target)
+    try:
+        _inline(sch)
+        _repack(sch, machine)
+        _schedule_stages(sch, machine, tiling)
+    except ScheduleError as error:
+        raise NotSchedulableError(str(error).strip().splitlines()[-1]) from error
+
+
+def tilings(func: tir.PrimFunc, target: tvm.target.Target) -> list[Tiling]:
+    """Tilings of the heaviest contraction of a kernel that are worth trying, the best by rule first; may be empty."""
+    machine = Machine.of(target)
+    sch = Schedule(tvm.IRModule({"main": func.with_attr("global_symbol", "main")}), debug_mask="none", error_render_level="fast")
+    _inline(sch)
+    _repack(sch, machine)
+    found = _heaviest(leaf_blocks(sch), machine)
+    return contraction_tilings(*found, machine) if found else []
+
+
+def _inline(sch: Schedule) -> None:
+    """Inline what is cheap to compute again into what reads it."""
+    for name in [block.name for block in leaf_blocks(sch)]:
+        handle = sch.get_block(name)
+        block = block_of(sch, handle)
+        if block.is_reduction or not sch.get_consumers(handle):
+            continue
+        consumers = [block_of(sch, consumer) for consumer in sch.get_consumers(handle)]
+        if all(_may_inline(block, consumer) for consumer in consumers):
+            if block.is_costly and (len(consumers) > 1 or any(_reads(c, block) > 1 for c in consumers)):
+                continue
+            try:
+                sch.compute_inline(handle)
+            except ScheduleError:
+                continue
+
+
+def _may_inline(block: Block, consumer: Block) -> bool:
+    if not consumer.is_reduction:
+        return True
+    reuse = consumer.work / max(1, math.prod(block.spatial))
+    return reuse <= 1 or (reuse <= _REUSE and not block.is_costly and not _has_condition(block))
+
+
+def _has_condition(block: Block) -> bool:
+    found: list[bool] = []
+
+    def visit(node: object) -> None:
+        if isinstance(node, tir.Select) or (isinstance(node, tir.Call) and "if_then_else" in str(node.op)):
+            found.append(True)
+
+    tir.stmt_functor.post_order_visit(block.statement.body, visit)
+    return bool(found)
+
+
+def _reads(consumer: Block, producer: Block) -> int:
+    return sum(load.buffer.same_as(producer.output) for load in consumer.loads)
+
+
+def _repack(sch: Schedule, machine: Machine) -> None:
+    """Give an operand that is strided along the vectors a contiguous copy, where it is read often enough."""
+    for block in leaf_blocks(sch):
+        if not block.is_reduction or not block.stores_in_place() or shape_of(block, machine) is not None:
+            continue
+        wide = [axis for axis, extent in enumerate(block.spatial) if extent > 1]
+        if not wide or block.spatial[wide[-1]] < machine.lanes or len(block.loads) != 2:
+            continue
+        vector = block.spatial_vars[wide[-1]]
+        for load in block.loads:
+            size = math.prod(int(extent) for extent in load.buffer.shape)
+            if step_along(load, vector) not in (0, 1) and block.work >= _REUSE * size:
+                _transpose_operand(sch, block, load, vector)
+
+
+def _transpose_operand(sch: Schedule, block: Block, load: tir.BufferLoad, vector: tir.Var) -> None:
+    positions = [p for p, index in enumerate(load.indices) if index.same_as(vector)]
+    if len(positions) != 1:
+        return
+    place = positions[0]
+    rank = len(load.indices)
+    order = [axis for axis in range(rank) if axis != place] + [place]
+    handle = sch.get_block(block.name)
+    index = next(i for i, region in enumerate(block.statement.reads) if region.buffer.same_as(load.buffer))
+    producers = [p for p in sch.get_producers(handle) if sch.get(p).writes[0].buffer.same_as(load.buffer)]
+    source = producers[0] if producers and len(sch.get_consumers(producers[0])) == 1 else None
+    if source is not None and block_of(sch, source).is_reduction:
+        source = None
+    copy = source if source is not None else sch.cache_read(handle, index, "global")
+    sch.transform_layout(copy, ("write", 0), lambda *i: [i[axis] for axis in order])
+
+
+def _heaviest(blocks: list[Block], machine: Machine) -> tuple[Block, Shape] | None:
+    shaped = [(block, shape_of(block, machine)) for block in blocks]
+    known = [(block, shape) for block, shape in shaped if shape is not None]
+    return max(known, key=lambda pair: pair[0].work, default=None)
+
+
+def _schedule_stages(sch: Schedule, machine: Machine, tiling: Tiling | None) -> None:
+    blocks = leaf_blocks(sch)
+    heaviest = _heaviest(blocks, machine)
+    done: set[str] = set()
+    for block in blocks:
+        shape = shape_of(block, machine)
+        if shape is None:
+            continue
+        own = tiling if tiling is not None and heaviest is not None and block.name == heaviest[0].name else None
+        own = own or contraction_tilings(block, shape, machine)[0]
+        final = _epilogue(sch, block, done)
+        handle = sch.get_block(block.name)
+        schedule_contraction(sch, handle, sch.get_block(final) if final else None, shape, own)
+        done |= {block.name} | ({final} if final else set())
+    _schedule_rows(sch, machine, [block.name for block in blocks if block.name not in done])
+
+
+def _epilogue(sch: Schedule, block: Block, done: set[str]) -> str | None:
+    """The one block that consumes a contraction, if it does so element by element."""
+    consumers = sch.get_consumers(sch.get_block(block.name))
+    if len(consumers) != 1:
+        return None
+    consumer = block_of(sch, consumers[0])
+    elementwise = is_elementwise_on(consumer, block.output) and consumer.spatial == block.spatial
+    if not elementwise or consumer.name in done:
+        return None
+    return consumer.name
+
+
+def _schedule_rows(sch: Schedule, machine: Machine, names: list[str]) -> None:
+    """What is left: reductions along rows with what feeds on them, then plain loops."""
+    pending = list(names)
+    while pending:
+        final = pending[-1]
+        feeders = _feeders(sch, final, set(pending[:-1]))
+        if any(block_of(sch, sch.get_block(name)).is_reduction for name in [*feeders, final]):
+            pending = _rows_group(sch, machine, final, feeders, pending)
+        else:
+            _plain_loops(sch, machine, final)
+            pending.pop()
+
+
+def _feeders(sch: Schedule, final: str, among: set[str]) -> list[str]:
+    """Blocks among some that a block depends on, in order."""
+    found: set[str] = set()
+    work = [final]
+    while work:
+        for producer in sch.get_producers(sch.get_block(work.pop())):
+            name = str(sch.get(producer).name_hint)
+            if name in among and name not in found:
+                found.add(name)
+                work.append(name)
+    return [block.name for block in leaf_blocks(sch) if block.name in found]
+
+
+def _rows_group(sch: Schedule, machine: Machine, final: str, feeders: list[str], pending: list[str]) -> list[str]:
+    group: list[str] = []
+    for name in feeders:
+        block = block_of(sch, sch.get_block(name))
+        group += split_reduction(sch, name, machine) if block.is_reduction else [name]
+    if block_of(sch, sch.get_block(final)).is_reduction:
+        group += split_reduction(sch, final, machine)[:-1]
+    row = compute_by_rows(sch, final, group) if group else None
+    if row is None:
+        for name in [*group, final]:
+            _plain_loops(sch, machine, name)
+    else:
+        sch.parallel(row)
+        for name in [*group, final]:
+            vectorize_inside(sch, name, machine, 1)
+    return [name for name in pending if name != final and name not in feeders]
+
+
+def _plain_loops(sch: Schedule, machine: Machine, name: str) -> None:
+    """Parallel over the outer part of the output, vectors along its contiguous axis."""
+    handle = sch.get_block(name)
+    block = block_of(sch, handle)
+    loops = list(sch.get_loops(handle))[: len(block.spatial)]
+    if not loops:
+        return
+    if block.is_reduction:
+        row = sch.fuse(*loops) if len(loops) > 1 else loops[0]
+        sch.parallel(row)
+        return
+    fused = sch.fuse(*loops) if len(loops) > 1 else loops[0]
+    extent = int(sch.get(fused).extent)
+    lanes = machine.lanes if extent % machine.lanes == 0 else max(d for d in range(1, machine.lanes + 1) if extent % d == 0)
+    if extent <= lanes or lanes == 1:
+        if lanes == 1:
+            sch.parallel(fused)
+        else:
+            sch.vectorize(fused)
+        return
+    outer, lane = sch.split(fused, [None, lanes])
+    sch.parallel(outer)
+    sch.vectorize(lane)
