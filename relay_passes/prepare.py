@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tvm
 from tvm import relay
 
 from relay_passes.common_subexpressions import has_common_subexpressions
-from relay_passes.dataflow import with_main
+from relay_passes.dataflow import read, with_main
 from relay_passes.error_text import meaningful_lines
 from relay_passes.fold_constants import fold_constants
 from relay_passes.plain import NotPlainError
 from relay_passes.simplify import simplify
 from relay_passes.stack import with_deep_stack
 from relay_passes.targets import as_target, build_scopes
+from relay_passes.variants.registry import chosen
+from relay_passes.variants.rewrite import Rewritten, altered_layouts, rewrite, with_spans
+from relay_passes.variants.variant import DEFAULT
 from tvm_go.errors import UnsupportedModelError
 
 
@@ -46,18 +50,80 @@ def prepare(
     UnsupportedModelError
         If one of TVM's passes fails: an operator or layout that it cannot compile for the target.
     """
+    parsed = as_target(target)
+    return with_deep_stack(lambda: _late(_early(mod, params, parsed), parsed, Rewritten()))
+
+
+def prepare_base(
+    mod: tvm.IRModule | relay.Function, params: Mapping[str, Any] | None = None, *, target: str | tvm.target.Target
+) -> tvm.IRModule:
+    """Run the passes of :func:`prepare` up to the one that chooses layouts for the target.
+
+    Variants are decided on what this returns; :func:`finish` goes on from it. Parameters, result and errors as for
+    :func:`prepare`.
+    """
+    return with_deep_stack(_early, mod, params, as_target(target))
+
+
+def finish(
+    base: tvm.IRModule, *, target: str | tvm.target.Target, variants: Sequence[str] | None = None
+) -> tvm.IRModule:
+    """Write variants into a base module and run the rest of :func:`prepare`; weights are transformed here.
+
+    Parameters
+    ----------
+    base : tvm.IRModule
+        As :func:`prepare_base` returned it for this target.
+    target : str or tvm.target.Target
+    variants : sequence of str, optional
+        One name for each op of ``read(base).calls``, of those that :func:`relay_passes.variants.options` lists.
+        All ``default``, or None, is TVM's own choice.
+
+    Returns
+    -------
+    tvm.IRModule
+        Type-inferred; :func:`relay_passes.variants.origins` tells which op came from which. With all ``default`` the
+        module that :func:`prepare` returns.
+
+    Raises
+    ------
+    PlanError
+        If there is not one variant per op, or one does not apply.
+    UnsupportedModelError
+        As :func:`prepare`; also what :func:`relay_passes.dataflow.read` refuses.
+    """
+    parsed = as_target(target)
+    flow = read(base)
+    rewritten = rewrite(flow, chosen(flow, parsed, variants if variants is not None else [DEFAULT] * len(flow.calls)))
+    return with_deep_stack(_late, with_main(base, rewritten.function), parsed, rewritten)
+
+
+def _early(
+    mod: tvm.IRModule | relay.Function, params: Mapping[str, Any] | None, target: tvm.target.Target
+) -> tvm.IRModule:
     if isinstance(mod, relay.Function):
         mod = tvm.IRModule.from_expr(mod)
-    return with_deep_stack(_prepare, mod, params, as_target(target))
-
-
-def _prepare(mod: tvm.IRModule, params: Mapping[str, Any] | None, target: tvm.target.Target) -> tvm.IRModule:
     if params:
         mod = with_main(mod, relay.build_module.bind_params_by_name(mod["main"], dict(params)))
     with build_scopes(target):
-        for step in [*prefix_passes(), relay.transform.InferType()]:
+        for step in itertools.takewhile(_keeps_layouts, prefix_passes()):
             mod = _run(step, mod)
         return mod
+
+
+def _late(mod: tvm.IRModule, target: tvm.target.Target, rewritten: Rewritten) -> tvm.IRModule:
+    alter, *rest = itertools.dropwhile(_keeps_layouts, prefix_passes())
+    with build_scopes(target):
+        with altered_layouts(rewritten.alter):
+            mod = _run(alter, mod)
+        mod = with_spans(mod, rewritten.origin)
+        for step in [*rest, relay.transform.InferType()]:
+            mod = _run(step, mod)
+        return mod
+
+
+def _keeps_layouts(step: tvm.transform.Pass) -> bool:
+    return str(step.info.name) != "AlterOpLayout"
 
 
 def _run(step: tvm.transform.Pass, mod: tvm.IRModule) -> tvm.IRModule:

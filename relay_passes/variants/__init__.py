@@ -1,0 +1,7 @@
+"""Task `variant`: equivalent forms of single ops, chosen before TVM picks layouts."""
+
+from relay_passes.variants.origins import origins
+from relay_passes.variants.registry import options, suggested
+from relay_passes.variants.variant import DEFAULT
+
+__all__ = ["DEFAULT", "options", "origins", "suggested"]
