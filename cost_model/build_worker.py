@@ -40,7 +40,7 @@ class BuiltKernel:
     library_path : str
         The shared library, which it shares with its batch.
     expected_path : str or None
-        Its expected outputs (npz), None for a kernel of a single op.
+        Its expected outputs (npz), None for a kernel that is its own reference.
     inputs, outputs : tuple of TensorSpec
         Its parameters and results, in order.
     input_range : InputRange
@@ -104,11 +104,13 @@ def build_kernels(
             for task in tasks:
                 with batch.kernel(task.key):
                     function = tvm.ir.load_json(task.relay_json)
-                    batch.lowered[task.key] = lower_primitive(function, target, symbol_of(task.key))
+                    batch.lowered[task.key] = lower_primitive(function, target, symbol_of(task.key), task.lowering)
                     batch.functions[task.key] = function
             with batch.all_kernels():
                 _write_library(batch, target, library_path)
-        composed = {task.key: batch.functions[task.key] for task in tasks if task.num_ops > 1 and batch.good(task.key)}
+        composed = {
+            task.key: batch.functions[task.key] for task in tasks if task.has_reference and batch.good(task.key)
+        }
         with batch.all_kernels():
             _compile_references(batch, composed)
         expected_paths = {key: str(Path(library_path).with_name(f"{key}.npz")) for key in composed}

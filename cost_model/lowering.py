@@ -12,13 +12,17 @@ from tvm.driver import _ffi_api as driver
 from tvm.relay.backend import te_compiler
 
 from cost_model.kernel_inputs import TensorSpec
+from relay_passes.lowering import lowering_scope, pass_config
+from tvm_go.lowering import TE, Lowering
 
 # TVM asks for its build options once per dimension of every op, 2 ms each: a third of all lowering time.
 te_compiler.libinfo = functools.cache(te_compiler.libinfo)
 
 
-def lower_primitive(function: relay.Function, target: tvm.target.Target, symbol: str) -> tvm.tir.PrimFunc:
-    """Schedule a primitive function by its TE strategy and lower it to TIR.
+def lower_primitive(
+    function: relay.Function, target: tvm.target.Target, symbol: str, lowering: Lowering = TE
+) -> tvm.tir.PrimFunc:
+    """Schedule a primitive function and lower it to TIR.
 
     Must run inside `relay_passes.targets.build_scopes(target)`, on which strategies and schedules depend.
 
@@ -30,9 +34,17 @@ def lower_primitive(function: relay.Function, target: tvm.target.Target, symbol:
         What to schedule for.
     symbol : str
         The name that the kernel gets in its library.
+    lowering : Lowering
+        How to schedule it.
     """
     compiler = te_compiler.get()
-    lowered = compiler.lower(function, target)
+    if lowering == TE:
+        lowered = compiler.lower(function, target)
+    else:
+        compiler.clear()  # it may hold the function in another lowering
+        with pass_config(), lowering_scope(lambda func: lowering, target):
+            lowered = compiler.lower(function, target)
+        compiler.clear()
     kernel = lowered.funcs[lowered.prim_fn_var]
     return kernel.with_attr("global_symbol", symbol).with_attr("target", target)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import tvm
@@ -17,43 +18,53 @@ from relay_passes.dataflow import Dataflow
 from tuning_logs import KernelRecord, TuningLog
 from tvm_go.graph import OpGraph
 from tvm_go.kernels import Kernel
+from tvm_go.legalize import te_takes
+from tvm_go.lowering import TE, TIR, Lowering
 
 
 @dataclass
 class KernelOracle:
-    """Answers a search how long a kernel of this graph takes on this target.
+    """Answers how long kernels take on this target, each by the best of its lowerings.
+
+    A kernel whose numbers are wrong, that crashes or that runs past its timeout in some lowering is never chosen in it.
 
     Parameters
     ----------
-    flow, graph : Dataflow, OpGraph
-        The prepared model.
     target : str
         Canonical target text, under which records are kept.
     measurer : Measurer
     log : TuningLog
     on_result : callable
         Called with each record as it comes, and whether it came from the log.
+    tuned : mapping of str to sequence of Lowering
+        Lowerings by kernel key that were tuned elsewhere for such a target, to be tried too.
+    try_tir : bool
+        Whether kernels are tried in the generic TIR schedule, beside TE.
 
     Attributes
     ----------
     hits, measured : int
-        Kernels answered from the log, and by measuring.
-    records : dict
-        What was answered, by kernel key.
+        Records that came from the log, and by measuring.
+    answers : dict
+        What was answered: by kernel key, then by lowering.
     """
 
-    flow: Dataflow
-    graph: OpGraph
     target: str
     measurer: Measurer
     log: TuningLog
     on_result: Callable[[KernelRecord, bool], None] = lambda record, from_log: None
+    tuned: Mapping[str, Sequence[Lowering]] = field(default_factory=dict)
+    try_tir: bool = True
     hits: int = 0
     measured: int = 0
-    records: dict[str, KernelRecord] = field(default_factory=dict)
+    answers: dict[str, dict[Lowering, KernelRecord]] = field(default_factory=dict)
 
-    def __call__(self, requests: Sequence[tuple[str, Kernel]]) -> list[float]:
-        """Milliseconds of each kernel; ``inf`` for one that fails, with the reason in its record.
+    def on(self, flow: Dataflow, graph: OpGraph) -> Callable[[Sequence[tuple[str, Kernel]]], list[float]]:
+        """The oracle of one prepared model, as a search asks it."""
+        return lambda requests: self.ask(flow, graph, requests)
+
+    def ask(self, flow: Dataflow, graph: OpGraph, requests: Sequence[tuple[str, Kernel]]) -> list[float]:
+        """Milliseconds of each kernel; ``inf`` for one that fails, with the reason in its records.
 
         Raises
         ------
@@ -62,30 +73,76 @@ class KernelOracle:
         LogError
             The log cannot be written; what was written before stays.
         """
-        missing = []
-        for key, kernel in requests:
-            record = self.log.best_kernel(key, self.target, device_kind=self.measurer.device_kind())
-            if record is None:
-                missing.append((key, kernel))
-            else:
-                self.hits += 1
-                self._take(record, from_log=True)
-        by_key = dict(missing)
-        tasks = [kernel_task(self.flow, self.graph, key, kernel) for key, kernel in missing]
+        self.measure(flow, graph, [(key, kernel, self._lowerings(graph, key, kernel)) for key, kernel in requests])
+        return [self.best_ms(key) for key, _ in requests]
+
+    def measure(
+        self, flow: Dataflow, graph: OpGraph, requests: Sequence[tuple[str, Kernel, Sequence[Lowering]]]
+    ) -> None:
+        """Learn the times of kernels in given lowerings: from the log, else by measuring."""
+        device_kind = self.measurer.device_kind()
+        missing: dict[str, tuple[str, Kernel, Lowering]] = {}
+        tasks = []
+        for key, kernel, lowerings in requests:
+            known = self.log.kernels(key, self.target, device_kind=device_kind)
+            function = ""
+            for record in known.values():
+                if Lowering.from_text(record.lowering) not in self.answers.get(key, {}):
+                    self.hits += 1
+                    self._take(record, from_log=True)
+            for lowering in lowerings:
+                if lowering not in self.answers.get(key, {}):
+                    function = function or _function_json(flow, graph, kernel)
+                    task = KernelTask(task_key(key, lowering), function, len(kernel.ops), lowering)
+                    if task.key not in missing:
+                        missing[task.key] = (key, kernel, lowering)
+                        tasks.append(task)
         for result in self.measurer.measure(tasks):
-            record = self._record(result, by_key[result.key])
+            key, kernel, lowering = missing[result.key]
+            record = self._record(result, key, lowering, graph, kernel)
             self.log.append(record)
             self.measured += 1
             self._take(record, from_log=False)
-        return [self.records[key].median_ms if self.records[key].succeeded else float("inf") for key, _ in requests]
+
+    def best(self, key: str) -> KernelRecord:
+        """The fastest usable answer for a kernel; any failure if none is usable."""
+        records = sorted(self.answers[key].values(), key=lambda record: (not record.succeeded, record.median_ms))
+        return records[0]
+
+    def best_ms(self, key: str) -> float:
+        """Milliseconds by the best lowering; ``inf`` if all fail."""
+        record = self.best(key)
+        return record.median_ms if record.succeeded else float("inf")
+
+    def best_lowering(self, key: str) -> Lowering:
+        """By what the fastest usable answer was made."""
+        return Lowering.from_text(self.best(key).lowering)
+
+    def te_ms(self, key: str) -> float:
+        """Milliseconds by TVM's own schedule; ``inf`` if it fails or was not asked for."""
+        record = self.answers[key].get(TE)
+        return record.median_ms if record is not None and record.succeeded else float("inf")
+
+    def failures(self) -> list[KernelRecord]:
+        """Answers that cannot be used."""
+        return [record for answers in self.answers.values() for record in answers.values() if not record.succeeded]
+
+    def _lowerings(self, graph: OpGraph, key: str, kernel: Kernel) -> list[Lowering]:
+        """What to try: TE where it takes the kernel at all, TIR, and what was tuned for it."""
+        found = [TE] if te_takes(graph, kernel.ops) else []
+        if self.try_tir:
+            found += [TIR, *self.tuned.get(key, ())]
+        return found or [TE]
 
     def _take(self, record: KernelRecord, *, from_log: bool) -> None:
-        self.records[record.key] = record
+        self.answers.setdefault(record.key, {})[Lowering.from_text(record.lowering)] = record
         self.on_result(record, from_log)
 
-    def _record(self, result: KernelResult, kernel: Kernel) -> KernelRecord:
+    def _record(
+        self, result: KernelResult, key: str, lowering: Lowering, graph: OpGraph, kernel: Kernel
+    ) -> KernelRecord:
         return KernelRecord(
-            key=result.key,
+            key=key,
             target=self.target,
             device_kind=self.measurer.device_kind(),
             host_cpu=host_cpu(),
@@ -98,13 +155,19 @@ class KernelOracle:
             error_msg=result.error_msg,
             build_s=result.build_s,
             run_s=result.run_s,
-            ops="+".join(self.graph.name(op) for op in kernel.ops),
-            workload=self.graph.structural_hash,
+            ops="+".join(graph.name(op) for op in kernel.ops),
+            workload=graph.structural_hash,
+            lowering=lowering.to_text(),
         )
 
 
-def kernel_task(flow: Dataflow, graph: OpGraph, key: str, kernel: Kernel) -> KernelTask:
-    """A kernel of a model as a task for the builders."""
+def task_key(key: str, lowering: Lowering) -> str:
+    """Name of the task of measuring a kernel in a lowering; the kernel's own key for ``te``."""
+    if lowering == TE:
+        return key
+    return hashlib.sha256(f"{key} {lowering.to_text()}".encode()).hexdigest()[:32]
+
+
+def _function_json(flow: Dataflow, graph: OpGraph, kernel: Kernel) -> str:
     function = kernel_function(flow, graph, kernel)
-    typed = relay.transform.InferType()(tvm.IRModule.from_expr(function))["main"]
-    return KernelTask(key=key, relay_json=tvm.ir.save_json(typed), num_ops=len(kernel.ops))
+    return str(tvm.ir.save_json(relay.transform.InferType()(tvm.IRModule.from_expr(function))["main"]))

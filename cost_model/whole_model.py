@@ -21,6 +21,7 @@ from relay_passes.library import build_in_folder, loader_on, write_module
 from relay_passes.stack import with_deep_stack
 from relay_passes.verify import Verification, verify
 from tvm_go.graph import Int32, OpGraph
+from tvm_go.lowering import Lowering
 
 _BUILD_TIMEOUT_S = 900.0
 _RUN_TIMEOUT_S = 900.0  # half a gigabyte of weights takes minutes to get to a server
@@ -50,32 +51,44 @@ class WholeOutcome:
     run_s: float = 0.0
 
 
+@dataclass(frozen=True)
+class WholeBuild:
+    """A model to build: its prepared module, and its kernels.
+
+    Attributes
+    ----------
+    mod : tvm.IRModule
+        Prepared; ``flow`` and ``graph`` were read from it.
+    kernel : int32 [N]
+        Kernel of each op.
+    lowering : sequence of Lowering [K]
+        Of each kernel; empty for ``te`` throughout.
+    """
+
+    mod: tvm.IRModule
+    flow: Dataflow
+    graph: OpGraph
+    kernel: Int32
+    lowering: Sequence[Lowering] = ()
+
+
 def compare_whole(
-    mod: tvm.IRModule,
-    flow: Dataflow,
-    graph: OpGraph,
-    partitions: tuple[Int32, Int32],
+    default: WholeBuild,
+    plan: WholeBuild,
     *,
     target: tvm.target.Target,
     connection: RpcConnection,
     device_kind: str,
 ) -> WholeOutcome:
-    """Build the default and another partition of a model, run both on the same inputs over RPC, and time them in turns.
+    """Build the default and another plan of a model, run both on the same inputs over RPC, and time them in turns.
 
     The default is built from the prepared module, whose kernels are those of `relay.build` member for member.
-
-    Parameters
-    ----------
-    mod : tvm.IRModule
-        Prepared; ``flow`` and ``graph`` were read from it.
-    partitions : pair of int32 [N]
-        The default, and the plan.
     """
     with tempfile.TemporaryDirectory(prefix="tvm-go-whole-") as root:
         folders = [Path(root) / name for name in ("default", "plan")]
-        for folder, kernel in zip(folders, partitions, strict=True):
+        for folder, build in zip(folders, (default, plan), strict=True):
             folder.mkdir()
-            write_module(mod, flow, graph, kernel, folder)
+            write_module(build.mod, build.flow, build.graph, build.kernel, folder, build.lowering)
         children = [ChildProcess(name=f"build-{folder.name}", work_dir=Path(root)) for folder in folders]
         try:
             start = time.perf_counter()
@@ -93,7 +106,7 @@ def compare_whole(
                     connection.address(),
                     device_kind,
                     [str(folder) for folder in folders],
-                    _inputs(mod, flow, graph.structural_hash),
+                    _inputs(default.mod, default.flow, default.graph.structural_hash),
                     timeout_s=_RUN_TIMEOUT_S,
                 )
             except (ChildFailure, tvm.TVMError, RuntimeError) as error:

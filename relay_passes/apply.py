@@ -10,9 +10,11 @@ from tvm import relay
 
 from relay_passes.dataflow import Dataflow, Leaves, read, with_main
 from relay_passes.extract import to_graph
+from relay_passes.lowering import with_lowering
 from relay_passes.stack import with_deep_stack
 from tvm_go.graph import Int32, OpGraph, ValueKind
 from tvm_go.kernels import Kernel, describe, members, returned_values
+from tvm_go.lowering import TE, Lowering
 from tvm_go.plan import GraphPlan
 
 
@@ -41,17 +43,24 @@ def apply(mod: tvm.IRModule, plan: GraphPlan) -> tvm.IRModule:
     flow = read(mod)
     graph = to_graph(flow)
     plan.check(graph)
-    result = with_main(mod, regroup(flow, graph, plan.kernel))
+    result = with_main(mod, regroup(flow, graph, plan.kernel, plan.lowering))
     return with_deep_stack(lambda: relay.transform.InferType()(result))
 
 
 def regroup(
-    flow: Dataflow, graph: OpGraph, kernel: Int32, *, weights: dict[str, tvm.nd.NDArray] | None = None
+    flow: Dataflow,
+    graph: OpGraph,
+    kernel: Int32,
+    lowering: Sequence[Lowering] = (),
+    *,
+    weights: dict[str, tvm.nd.NDArray] | None = None,
 ) -> relay.Function:
     """The function with each kernel as a call of a primitive function, kernels in order.
 
     Parameters
     ----------
+    lowering : sequence of Lowering
+        Of each kernel; empty for ``te`` throughout.
     weights : dict, optional
         Takes the constants outside kernels, which then become parameters of the function, by name.
     """
@@ -65,7 +74,8 @@ def regroup(
             _call_again(flow, int(kernel_ops[0]), value_expr)
             continue
         interface = describe(graph, kernel_ops, returned)
-        call = relay.Call(kernel_function(flow, graph, interface), [value_expr[value] for value in interface.inputs])
+        function = with_lowering(kernel_function(flow, graph, interface), lowering[k] if lowering else TE)
+        call = relay.Call(function, [value_expr[value] for value in interface.inputs])
         if len(interface.outputs) == 1:
             value_expr[interface.outputs[0]] = call
         else:

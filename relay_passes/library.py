@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +13,38 @@ from tvm.contrib import graph_executor
 
 from relay_passes.apply import regroup
 from relay_passes.dataflow import Dataflow, with_main
+from relay_passes.lowering import lowering_scope, pass_config, planned_chooser
 from relay_passes.stack import with_deep_stack
 from relay_passes.targets import build_scopes
 from tvm_go.graph import Int32, OpGraph
+from tvm_go.lowering import Lowering
 
 _MODULE, _WEIGHTS = "module.json", "weights.params"
 _CODE, _GRAPH, _PARAMS = "library.so", "graph.json", "graph.params"
 
 
 def build_module(mod: tvm.IRModule, target: tvm.target.Target, **options: Any) -> Any:
-    """`relay.build` at opt level 3, for graphs of any depth; ``options`` go to `relay.build`."""
+    """`relay.build` at opt level 3, for graphs of any depth and marked lowerings; ``options`` go to `relay.build`."""
 
     def body() -> Any:
         with build_scopes(target):
-            return relay.build(mod, target, **options)
+            chooser = planned_chooser(mod, target)
+            if chooser is None:
+                return relay.build(mod, target, **options)
+            with pass_config(), lowering_scope(chooser, target):
+                return relay.build(mod, target, **options)
 
     return with_deep_stack(body)
 
 
-def write_module(mod: tvm.IRModule, flow: Dataflow, graph: OpGraph, kernel: Int32, folder: Path) -> None:
+def write_module(
+    mod: tvm.IRModule,
+    flow: Dataflow,
+    graph: OpGraph,
+    kernel: Int32,
+    folder: Path,
+    lowering: Sequence[Lowering] = (),
+) -> None:
     """Write a model, regrouped by a partition, for :func:`build_in_folder`: Relay without weights, and the weights.
 
     Parameters
@@ -40,9 +53,11 @@ def write_module(mod: tvm.IRModule, flow: Dataflow, graph: OpGraph, kernel: Int3
         Prepared; ``flow`` and ``graph`` were read from it.
     kernel : int32 [N]
         Kernel of each op, in execution order.
+    lowering : sequence of Lowering
+        Of each kernel; empty for ``te`` throughout.
     """
     weights: dict[str, tvm.nd.NDArray] = {}
-    main = regroup(flow, graph, kernel, weights=weights)
+    main = regroup(flow, graph, kernel, lowering, weights=weights)
     text = with_deep_stack(lambda: tvm.ir.save_json(relay.transform.InferType()(with_main(mod, main))))
     (folder / _MODULE).write_text(text, encoding="utf-8")
     (folder / _WEIGHTS).write_bytes(relay.save_param_dict(weights))

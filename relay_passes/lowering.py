@@ -17,6 +17,7 @@ from tvm import meta_schedule, relay
 from tvm.relay.backend import te_compiler
 from tvm.tir.schedule import Schedule, Trace
 
+from relay_passes.dataflow import read
 from relay_passes.schedules import Tiling, generic_schedule, with_vector_math
 from tvm_go.lowering import TE, Lowering
 
@@ -36,22 +37,17 @@ class _Scope:
 _scopes: list[_Scope] = []  # the innermost last
 
 
+#: What a build's `PassContext` needs for its kernels to be lowered as a scope says.
+PASS_CONFIG = {
+    "relay.backend.tir_converter": _CONVERTER,
+    "tir.disable_cse_tir": True,  # LLVM does it too; TVM's leaves vector `Let`s, which some LLVMs refuse
+}
+_ATTRIBUTE = "tvm_go_lowering"
+
+
 @contextlib.contextmanager
 def lowering_scope(choose: Chooser, target: tvm.target.Target) -> Iterator[None]:
-    """Within it, TVM lowers each kernel as ``choose`` says of its computation.
-
-    Opens a `PassContext` of its own inside the current one, with its level and options.
-    """
-    current = tvm.transform.PassContext.current()
-    config = {
-        **dict(current.config),
-        "relay.backend.tir_converter": _CONVERTER,
-        "tir.disable_cse_tir": True,  # LLVM does it too; TVM's leaves vector `Let`s, which some LLVMs refuse
-    }
-    context = tvm.transform.PassContext(
-        opt_level=current.opt_level, required_pass=current.required_pass, disabled_pass=current.disabled_pass, config=config
-    )
-
+    """Within it, TVM lowers each kernel as ``choose`` says of its computation, under `PASS_CONFIG`."""
     scope = _Scope(choose)
 
     def schedule(sch: Schedule) -> bool:
@@ -60,10 +56,41 @@ def lowering_scope(choose: Chooser, target: tvm.target.Target) -> Iterator[None]
 
     _scopes.append(scope)
     try:
-        with meta_schedule.database.ScheduleFnDatabase(schedule), context:
+        with meta_schedule.database.ScheduleFnDatabase(schedule):
             yield
     finally:
         _scopes.pop()
+
+
+@contextlib.contextmanager
+def pass_config() -> Iterator[None]:
+    """The current `PassContext` with `PASS_CONFIG` in it."""
+    current = tvm.transform.PassContext.current()
+    with tvm.transform.PassContext(
+        opt_level=current.opt_level,
+        required_pass=current.required_pass,
+        disabled_pass=current.disabled_pass,
+        config={**dict(current.config), **PASS_CONFIG},
+    ):
+        yield
+
+
+def with_lowering(function: relay.Function, lowering: Lowering) -> relay.Function:
+    """The primitive function of a kernel, marked with its lowering."""
+    return function if lowering == TE else function.with_attr(_ATTRIBUTE, lowering.to_text())
+
+
+def planned_chooser(mod: tvm.IRModule, target: tvm.target.Target) -> Chooser | None:
+    """The lowerings that the kernels of a regrouped module are marked with; None if all are ``te``.
+
+    Must run inside `relay_passes.targets.build_scopes(target)`.
+    """
+    marked = [
+        (call.op, Lowering.from_text(str(call.op.attrs[_ATTRIBUTE])))
+        for call in read(relay.transform.InferType()(mod)).calls
+        if isinstance(call.op, relay.Function) and call.op.attrs and _ATTRIBUTE in call.op.attrs.keys()  # noqa: SIM118
+    ]
+    return chooser_of(marked, target) if marked else None
 
 
 def apply_lowering(sch: Schedule, lowering: Lowering, target: tvm.target.Target) -> None:
@@ -81,13 +108,13 @@ def chooser_of(functions: Iterable[tuple[relay.Function, Lowering]], target: tvm
     Parameters
     ----------
     functions : iterable of (relay.Function, Lowering)
-        Primitive functions, type-inferred.
+        Primitive functions, type-inferred, whose lowering is not ``te``.
     """
+    te_compiler.get().clear()
     table: dict[int, list[tuple[tvm.tir.PrimFunc, Lowering]]] = {}
     for function, lowering in functions:
-        if lowering != TE:
-            computation = computation_of(function, target)
-            table.setdefault(_hash(computation), []).append((computation, lowering))
+        computation = computation_of(function, target)
+        table.setdefault(_hash(computation), []).append((computation, lowering))
 
     def choose(func: tvm.tir.PrimFunc) -> Lowering:
         for known, lowering in table.get(_hash(func), ()):
@@ -109,10 +136,14 @@ def computation_of(function: relay.Function, target: tvm.target.Target) -> tvm.t
         found.append(func)
         raise _FoundError
 
-    with contextlib.suppress(_FoundError, tvm.TVMError), lowering_scope(note, target):
-        te_compiler.get().lower(function, target)
+    try:
+        with pass_config(), lowering_scope(note, target):
+            te_compiler.get().lower(function, target)
+    except RuntimeError:  # TVM's own wrapping of what `note` raised
+        if not found:
+            raise
     if not found:
-        raise tvm.TVMError("TVM gives no TIR for this kernel")
+        raise tvm.TVMError("TVM's TE compiler had this kernel in its cache: empty that first")
     return found[0]
 
 

@@ -13,7 +13,7 @@ class RecordIndex:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self._device_kinds: set[str] = set()
-        self._best_kernels: dict[tuple[str, str, str], KernelRecord] = {}
+        self._kernels: dict[tuple[str, str, str], dict[str, KernelRecord]] = {}  # then by lowering
         self._plans: dict[tuple[str, str], list[PlanRecord]] = {}
 
     def add(self, record: Record) -> None:
@@ -23,20 +23,28 @@ class RecordIndex:
             self._plans.setdefault((record.workload, record.target), []).append(record)
             return
         self._device_kinds.add(record.device_kind)
-        place = (record.key, record.target, record.device_kind)
-        best = self._best_kernels.get(place)
+        by_lowering = self._kernels.setdefault((record.key, record.target, record.device_kind), {})
+        best = by_lowering.get(record.lowering)
         if best is None or _is_better(record, best):
-            self._best_kernels[place] = record
+            by_lowering[record.lowering] = record
+
+    def kernels(self, key: str, target: str, device_kind: str | None) -> dict[str, KernelRecord]:
+        """Return the best record of each lowering; see `TuningLog.kernels`."""
+        if device_kind is None:
+            kinds = [kind for kind in self._device_kinds if (key, target, kind) in self._kernels]
+            if not kinds:
+                return {}
+            _require_one_kind(kinds, f"kernel {key}", target)
+            device_kind = kinds[0]
+        return dict(self._kernels.get((key, target, device_kind), {}))
 
     def best_kernel(self, key: str, target: str, device_kind: str | None) -> KernelRecord | None:
         """Return the fastest success, else the latest failure; see `TuningLog.best_kernel`."""
-        if device_kind is None:
-            kinds = [kind for kind in self._device_kinds if (key, target, kind) in self._best_kernels]
-            if not kinds:
-                return None
-            _require_one_kind(kinds, f"kernel {key}", target)
-            device_kind = kinds[0]
-        return self._best_kernels.get((key, target, device_kind))
+        best: KernelRecord | None = None
+        for record in self.kernels(key, target, device_kind).values():
+            if best is None or _is_better(record, best):
+                best = record
+        return best
 
     def plans(self, workload: str, target: str, device_kind: str | None) -> list[PlanRecord]:
         """Return all plans in the order of the log; see `TuningLog.plans`."""

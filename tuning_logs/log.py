@@ -145,7 +145,7 @@ class TuningLog:
             return self._torn_lines
 
     def best_kernel(self, key: str, target: str, *, device_kind: str | None = None) -> KernelRecord | None:
-        """Return the fastest successful measurement of a kernel.
+        """Return the fastest successful measurement of a kernel, by whichever lowering.
 
         Parameters
         ----------
@@ -169,6 +169,11 @@ class TuningLog:
         """
         with self._lock:
             return self._loaded_index().best_kernel(key, target, device_kind)
+
+    def kernels(self, key: str, target: str, *, device_kind: str | None = None) -> dict[str, KernelRecord]:
+        """Return the best measurement of a kernel by each lowering, by its text; arguments as in `best_kernel`."""
+        with self._lock:
+            return self._loaded_index().kernels(key, target, device_kind)
 
     def plans(self, workload: str, target: str, *, device_kind: str | None = None) -> list[PlanRecord]:
         """Return all plans of a model graph for a target, in the order of the file; arguments as in `best_plan`."""

@@ -10,7 +10,7 @@ from tuning_logs import checks
 from tuning_logs.checks import Checks
 from tvm_go.errors import LogError
 
-VERSION = 1
+VERSION = 2  # 2: kernel records name their lowering; in a record of version 1 it is `te`
 NUMERICS = ("ok", "wrong", "single_op", "unchecked")
 
 
@@ -55,6 +55,8 @@ class KernelRecord:
         Seconds that building and running cost the tuning run.
     ops
         Readable summary, such as `conv2d+add+relu`.
+    lowering
+        How the kernel got its schedule, as `tvm_go.lowering.Lowering.to_text` writes it.
     workload
         Hash of the model graph for which the kernel was first measured.
     created
@@ -81,6 +83,7 @@ class KernelRecord:
     run_s: float
     ops: str
     workload: str
+    lowering: str = "te"
     created: str = field(default_factory=utc_now)
 
     def __post_init__(self) -> None:
@@ -201,7 +204,7 @@ def from_json(line: str | bytes) -> Record:
         )
     match content.get("kind"):
         case "kernel":
-            return KernelRecord(**_fields(content, "kernel", _KERNEL))
+            return KernelRecord(**_fields({"lowering": "te", **content}, "kernel", _KERNEL))
         case "plan":
             return PlanRecord(**_fields(content, "plan", _PLAN))
         case kind:
@@ -261,6 +264,7 @@ _KERNEL: Checks = {
     "build_s": checks.amount,
     "run_s": checks.amount,
     "ops": checks.text,
+    "lowering": checks.name,
 }
 _PLAN: Checks = {
     "plan_key": checks.name,

@@ -10,11 +10,10 @@ import tvm
 from tvm import relay
 
 from cost_model.config import MeasureConfig, RpcConfig
-from relay_passes.apply import apply
 from relay_passes.library import build_module
-from relay_passes.prepare import prepare
 from relay_passes.targets import as_target
 from tvm_go.errors import PlanError
+from tvm_go.model import planned
 from tvm_go.plan import GraphPlan
 from tvm_go.tuning import TuneCallbacks, tune_graph
 
@@ -28,7 +27,7 @@ def tune(
     budget: int = 200,
     seconds: float = float("inf"),
     strategy: str = "annealing",
-    rules: str = "wide",
+    rules: str = "open",
     seed: int = 0,
     rpc: RpcConfig | None = None,
     measure: MeasureConfig | None = None,
@@ -57,7 +56,7 @@ def tune(
     strategy
         One of ``tvm_go.search.STRATEGIES``.
     rules
-        Rule set of the legaliser: ``tvm`` or ``wide``.
+        Rule set of the legaliser: ``tvm``, ``wide`` or ``open``.
     seed
         Same seed, same log: same plan.
     rpc
@@ -128,4 +127,4 @@ def build(
     parsed = as_target(plan.target if target is None else target)
     if str(parsed) != plan.target:
         raise PlanError(f"the plan is for target '{plan.target}', not '{parsed}': tune for this target")
-    return build_module(apply(prepare(mod, params, target=parsed), plan), parsed, **options)
+    return build_module(planned(mod, params, plan), parsed, **options)

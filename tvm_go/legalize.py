@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from tvm_go.errors import PlanError
 from tvm_go.graph import Int32, Int64, OpGraph
 from tvm_go.kernels import members
 from tvm_go.merge import components, merge_in_order
-from tvm_go.rules import BREACH_TEXTS, Breach, Rules, kernel_breach
+from tvm_go.rules import BREACH_TEXTS, Breach, Rules, kernel_breach, rule_set
 from tvm_go.split import split_by_outputs
 
 Bools = NDArray[np.bool_]
@@ -50,6 +52,27 @@ def encode(graph: OpGraph, kernel: Int32) -> NDArray[np.int32]:
     return (kernel[graph.edge_src] == kernel[graph.edge_dst]).astype(np.int32)
 
 
+def te_takes(graph: OpGraph, ops: Sequence[int]) -> bool:
+    """Whether a TE schedule may be expected to take a kernel: whether its ops are legal together under ``wide``."""
+    members_of = np.sort(np.asarray(ops, dtype=np.int32))
+    scratch = np.zeros((2, graph.num_ops), dtype=np.bool_)
+    rules = rule_set("wide")
+    breach = kernel_breach(
+        members_of,
+        graph.pattern,
+        graph.edge_start,
+        graph.edge_src,
+        graph.edge_elementwise,
+        graph.moves_whole,
+        rules.wide,
+        rules.max_ops,
+        rules.max_anchors,
+        scratch[0],
+        scratch[1],
+    )
+    return bool(breach == 0)
+
+
 def check_partition(graph: OpGraph, kernel: Int32, rules: Rules) -> None:
     """Raise :class:`PlanError`, naming the kernel and the rule, unless the partition is legal under the rules."""
     if len(kernel) != graph.num_ops:
@@ -83,6 +106,7 @@ def partition_breach(graph: OpGraph, kernel: Int32, rules: Rules) -> tuple[Breac
         graph.moves_whole,
         rules.wide,
         rules.max_ops,
+        rules.max_anchors,
     )
     if breach:
         return Breach(breach), int(number)
@@ -136,6 +160,7 @@ def _first_breach(
     moves_whole: Bools,
     wide: bool,
     max_ops: int,
+    max_anchors: int,
 ) -> tuple[int, int]:
     inside, after = np.zeros(len(kernel), dtype=np.bool_), np.zeros(len(kernel), dtype=np.bool_)
     for k in range(len(starts) - 1):
@@ -148,6 +173,7 @@ def _first_breach(
             moves_whole,
             wide,
             max_ops,
+            max_anchors,
             inside,
             after,
         )

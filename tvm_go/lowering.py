@@ -17,7 +17,8 @@ class Lowering:
     Attributes
     ----------
     kind : str
-        ``te``: the TOPI schedule of the op strategy. ``tir``: our generic TIR schedule. ``metaschedule``: a tuned record.
+        ``te``: the TOPI schedule of the op strategy. ``tir``: our generic TIR schedule. ``metaschedule``: a tuned
+        record.
     detail : str
         JSON: for ``tir`` its tiling (empty: the best by rule), for ``metaschedule`` the trace.
     """

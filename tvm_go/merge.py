@@ -41,6 +41,7 @@ def merge_in_order(graph: OpGraph, edges: Int32, rules: Rules) -> Int32:
         *graph.out_edges,
         rules.wide,
         rules.max_ops,
+        rules.max_anchors,
     )
 
 
@@ -149,6 +150,7 @@ def _merge(
     out_edge: Int32,
     wide: bool,
     max_ops: int,
+    max_anchors: int,
 ) -> Int32:
     count = len(pattern)
     parent = np.arange(count).astype(np.int32)
@@ -177,7 +179,7 @@ def _merge(
                     break
         ops = np.sort(both[:total])
         if kernel_breach(
-            ops, pattern, edge_start, edge_src, edge_elementwise, moves_whole, wide, max_ops, inside, after
+            ops, pattern, edge_start, edge_src, edge_elementwise, moves_whole, wide, max_ops, max_anchors, inside, after
         ):
             continue
         if wide:

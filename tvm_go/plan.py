@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from tvm_go.errors import PlanError
 from tvm_go.graph import Int32, OpGraph
 from tvm_go.legalize import check_partition, encode, legalize
+from tvm_go.lowering import TE, Lowering
 from tvm_go.rules import rule_set
 
 _FORMAT = "tvm-go plan"
-_VERSION = 1
+_VERSION = 2  # 2: lowerings and variants
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +55,15 @@ class GraphPlan:
     rules : str
         Rule set under which the plan is legal.
     workload : str
-        Structural hash of the graph that it is for.
+        Structural hash of the graph that it is for, with its variants.
     target : str
         TVM target.
     provenance : dict
         How it came about: strategy, seed, budget, measured times, versions.
+    lowering : tuple of Lowering [K]
+        How each kernel gets its schedule; empty for ``te`` throughout.
+    variants : dict of int to str
+        Form of each op of the base graph (``relay_passes.prepare_base``) that is not in TVM's own.
     """
 
     kernel: Int32
@@ -66,6 +71,8 @@ class GraphPlan:
     workload: str
     target: str
     provenance: dict[str, Any] = field(default_factory=dict)
+    lowering: tuple[Lowering, ...] = ()
+    variants: dict[int, str] = field(default_factory=dict)
 
     @property
     def num_kernels(self) -> int:
@@ -74,7 +81,9 @@ class GraphPlan:
     @property
     def key(self) -> str:
         """Hash of what is decided: equal keys mean equal libraries. 32 hex digits."""
-        text = f"{self.workload} {self.target} {self.kernel.astype('<i4').tobytes().hex()}"
+        forms = ",".join(f"{op}:{name}" for op, name in sorted(self.variants.items()))
+        lowering = ",".join(f"{number}:{text}" for number, text in self._lowering_texts().items())
+        text = f"{self.workload} {self.target} {self.kernel.astype('<i4').tobytes().hex()} {forms} {lowering}"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def with_provenance(self, **entries: Any) -> GraphPlan:
@@ -90,6 +99,24 @@ class GraphPlan:
             )
         check_partition(graph, self.kernel, rule_set(self.rules))
 
+    def variants_of(self, num_ops: int) -> list[str]:
+        """Name of the form of each op of a base graph.
+
+        Raises
+        ------
+        PlanError
+            If the plan is for another base graph.
+        """
+        names = ["default"] * num_ops
+        for op, name in self.variants.items():
+            if not 0 <= op < num_ops:
+                raise PlanError(f"the plan is for another model: it names op {op} of {num_ops}")
+            names[op] = name
+        return names
+
+    def _lowering_texts(self) -> dict[int, str]:
+        return {number: lowering.to_text() for number, lowering in enumerate(self.lowering) if lowering != TE}
+
     def to_json(self) -> dict[str, Any]:
         """The plan as one JSON object."""
         return {
@@ -98,7 +125,9 @@ class GraphPlan:
             "workload": self.workload,
             "target": self.target,
             "rules": self.rules,
+            "variants": {str(op): name for op, name in sorted(self.variants.items())},
             "kernel": self.kernel.tolist(),
+            "lowering": {str(number): text for number, text in self._lowering_texts().items()},
             "provenance": self.provenance,
         }
 
@@ -114,19 +143,32 @@ class GraphPlan:
         if not isinstance(data, dict) or data.get("format") != _FORMAT:
             raise PlanError(f"{source} is no tvm-go plan; `tvm-go tune-graph MODEL -o PLAN.json` writes one")
         if data.get("version") != _VERSION:
+            older = isinstance(data.get("version"), int) and data["version"] < _VERSION
+            remedy = "write it again with `tvm-go tune-graph`" if older else "upgrade tvm-go"
             raise PlanError(
-                f"{source} has plan version {data.get('version')} and this tvm-go reads {_VERSION}: upgrade tvm-go"
+                f"{source} has plan version {data.get('version')} and this tvm-go reads {_VERSION}: {remedy}"
             )
         try:
             kernel = np.array(data["kernel"], dtype=np.int32).reshape(-1)
             texts = {name: str(data[name]) for name in ("rules", "workload", "target")}
             provenance = dict(data["provenance"])
+            variants = {int(op): str(name) for op, name in dict(data["variants"]).items()}
+            texts_by_kernel = {int(number): str(text) for number, text in dict(data["lowering"]).items()}
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise PlanError(f"{source} is damaged ({error!r}): write it again with `tvm-go tune-graph`") from error
         count = int(kernel.max(initial=-1)) + 1
         if kernel.min(initial=0) < 0 or count > len(kernel) or len(np.unique(kernel)) != count:
             raise PlanError(f"{source} does not number its kernels from 0 without gaps: write it again")
-        return GraphPlan(kernel=kernel, provenance=provenance, **texts)
+        if not all(0 <= number < count for number in texts_by_kernel):
+            raise PlanError(f"{source} names the lowering of a kernel that it does not have: write it again")
+        lowering = tuple(Lowering.from_text(texts_by_kernel.get(number, "te")) for number in range(count))
+        return GraphPlan(
+            kernel=kernel,
+            provenance=provenance,
+            lowering=lowering if texts_by_kernel else (),
+            variants=variants,
+            **texts,
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the plan as JSON; a reader sees the old file or the new one, never half of it."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,6 +24,14 @@ class Answer(Protocol):
     def median_ms(self) -> float: ...
     @property
     def error_kind(self) -> str | None: ...
+
+
+class Answers(Protocol):
+    """What the oracle knows (``cost_model.oracle.KernelOracle``)."""
+
+    def best(self, key: str) -> Answer: ...
+    def te_ms(self, key: str) -> float: ...
+    def failures(self) -> Iterable[Answer]: ...
 
 
 class Verdict(Protocol):
@@ -50,7 +58,8 @@ class KernelLine:
     ops: str
     count: int
     ms: float  # of one
-    change: str  # against the default: "", "merged", "split" or "regrouped"
+    change: str  # against the default partition of these forms: "", "merged", "split" or "regrouped"
+    lowering: str = "te"
 
 
 @dataclass(frozen=True)
@@ -134,11 +143,11 @@ class TuneResult:
 
 
 def summarize(
+    default: tuple[Problem, GraphPlan],
     problem: Problem,
     found: GraphPlan,
-    default: Int32,
     record: Verdict | None,
-    answers: Mapping[str, Answer],
+    oracle: Answers,
     counts: tuple[int, int],
     seconds: dict[str, float],
 ) -> TuneResult:
@@ -146,24 +155,28 @@ def summarize(
 
     Parameters
     ----------
+    default : Problem and GraphPlan
+        TVM's default plan, on the graph in TVM's own forms.
     found : GraphPlan
-        The best plan of the search.
+        The best plan of the search, on the graph of ``problem``.
     record : Verdict or None
         Of ``found``, as a whole; None if the run was interrupted before.
     counts : pair of int
         Kernels measured, and answered from the log.
     """
-    unchanged = np.array_equal(found.kernel, default)
-    verdict = "interrupted" if record is None else "default" if unchanged else record.verdict
+    baseline, default_plan = default
+    verdict = "interrupted" if record is None else "default" if found.key == default_plan.key else record.verdict
     nan = float("nan")
     details = record.provenance if record else {}
     default_ms, found_ms = (record.default_ms, record.plan_ms) if record else (nan, nan)
-    plan = found if verdict in ("faster", "interrupted") else replace(found, kernel=default)
+    kept = verdict in ("faster", "interrupted")
+    plan = found if kept else default_plan.with_provenance(**found.provenance)
+    shown = problem if kept else baseline
     plan_ms = found_ms if verdict == "faster" else default_ms
     plan = plan.with_provenance(
         verdict=verdict, verified=record is not None, default_ms=_number(default_ms), plan_ms=_number(plan_ms)
     )
-    failures = Counter(answer.error_kind for answer in answers.values() if answer.error_kind)
+    failures = Counter(answer.error_kind for answer in oracle.failures())
     return TuneResult(
         plan=plan,
         verdict=verdict,
@@ -174,14 +187,14 @@ def summarize(
         ratio_low=details.get("ratio_low", nan),
         ratio_high=details.get("ratio_high", nan),
         max_error=record.max_error if record else nan,
-        kernels_default=_running(problem, default),
-        kernels_plan=_running(problem, plan.kernel),
+        kernels_default=_running(baseline, default_plan.kernel),
+        kernels_plan=_running(shown, plan.kernel),
         kernels_found=_running(problem, found.kernel),
         measured=counts[0],
         from_log=counts[1],
         failures={str(kind): count for kind, count in sorted(failures.items())},
         seconds=seconds,
-        kernels=_kernel_lines(problem, plan.kernel, default, answers),
+        kernels=_kernel_lines(shown, plan, oracle),
         error=str(details.get("error", "")),
     )
 
@@ -195,15 +208,16 @@ def _running(problem: Problem, kernel: Int32) -> int:
     return sum(bool(key) for key in problem.paid_keys(kernel))
 
 
-def _kernel_lines(
-    problem: Problem, kernel: Int32, default: Int32, answers: Mapping[str, Answer]
-) -> tuple[KernelLine, ...]:
-    changes = kernel_changes(problem.graph, kernel, default)
-    keys = problem.paid_keys(kernel)
-    lines = Counter((key, change) for key, change in zip(keys, changes, strict=True) if key)
-    result = [
-        KernelLine(answers[key].ops, count, answers[key].median_ms, change) for (key, change), count in lines.items()
-    ]
+def _kernel_lines(problem: Problem, plan: GraphPlan, oracle: Answers) -> tuple[KernelLine, ...]:
+    changes = kernel_changes(problem.graph, plan.kernel, problem.default)
+    keys = problem.paid_keys(plan.kernel)
+    kinds = [lowering.kind for lowering in plan.lowering] or ["te"] * len(keys)
+    lines = Counter((key, change, kind) for key, change, kind in zip(keys, changes, kinds, strict=True) if key)
+    result = []
+    for (key, change, kind), count in lines.items():
+        answer = oracle.best(key)
+        milliseconds = answer.median_ms if plan.lowering else oracle.te_ms(key)
+        result.append(KernelLine(answer.ops, count, milliseconds, change, kind))
     return tuple(sorted(result, key=lambda line: -line.ms * line.count))
 
 

@@ -27,11 +27,20 @@ class Rules:
         what comes before the anchor is used inside only.
     max_ops : int
         Size limit, ops per kernel.
+    max_anchors : int
+        Reductions and heavier ops per kernel. More than one leaves the kernel to a TIR schedule: the rules on what
+        stands around an anchor, which are TE's, do not hold then.
     """
 
     name: str
     wide: bool
     max_ops: int = 256  # FuseOps' kMaxFusedOps
+    max_anchors: int = 1
+
+    @property
+    def is_open(self) -> bool:
+        """Whether kernels need a TIR schedule."""
+        return self.max_anchors > 1
 
 
 _RULE_SETS = {
@@ -39,6 +48,8 @@ _RULE_SETS = {
     "tvm": Rules("tvm", wide=False),
     # what TOPI's schedules take (docs/decisions/0003-what-wide-allows.md): one anchor, producers, several outputs
     "wide": Rules("wide", wide=True),
+    # what the generic TIR schedule takes: several reductions, anything but opaque ops around them
+    "open": Rules("open", wide=True, max_anchors=8),
 }
 RULE_SET_NAMES = tuple(_RULE_SETS)
 
@@ -73,7 +84,7 @@ class Breach(IntEnum):
 BREACH_TEXTS = {
     Breach.TOO_LARGE: "it holds more ops than the size limit",
     Breach.OPAQUE: "an opaque op must stay alone",
-    Breach.ANCHORS: "it holds two reductions or heavier ops, and a TE schedule has one anchor",
+    Breach.ANCHORS: "it holds more reductions or heavier ops than the rule set allows (a TE schedule has one anchor)",
     Breach.PRODUCER: "an op feeds the anchor, which this rule set does not fuse",
     Breach.EPILOGUE: "an op after the anchor is of a kind that this rule set does not fuse there",
     Breach.OUTPUTS: "an op is used outside that this rule set allows inside only",
@@ -96,6 +107,7 @@ def kernel_breach(
     moves_whole: NDArray[np.bool_],
     wide: bool,
     max_ops: int,
+    max_anchors: int,
     inside: NDArray[np.bool_],
     after_anchor: NDArray[np.bool_],
 ) -> int:
@@ -117,6 +129,7 @@ def kernel_breach(
         return Breach.TOO_LARGE.value
     breach = 0
     anchor = -1
+    anchors = 0
     for op in ops:
         inside[op] = True
     for op in ops:
@@ -125,10 +138,13 @@ def kernel_breach(
             breach = Breach.OPAQUE.value
             break
         if kind >= _REDUCTION:
-            if anchor >= 0:
+            anchors += 1
+            if anchors > max_anchors:
                 breach = Breach.ANCHORS.value
                 break
             anchor = op
+        if max_anchors > 1:
+            continue
         for edge in range(edge_start[op], edge_start[op + 1]):
             source = edge_src[edge]
             if not inside[source]:

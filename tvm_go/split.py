@@ -31,6 +31,8 @@ def split_by_outputs(graph: OpGraph, group: Int32, rules: Rules) -> Int32:
     int32 [N]
         Without cycles between groups.
     """
+    if rules.is_open:
+        return group
     if not rules.wide:
         return _cones(group, *graph.out_edges, graph.edge_dst, graph.op_returned)
     side = _sides(*members(group), group, graph.pattern, *graph.out_edges, graph.edge_dst, graph.op_returned)

@@ -1,4 +1,4 @@
-"""Tune a model's graph: prepare, search, measure, verify; from a Relay module to a plan and what is known of it."""
+"""Tune a model's graph: prepare, choose forms, search, measure, verify; from a Relay module to a plan."""
 
 from __future__ import annotations
 
@@ -18,19 +18,18 @@ from cost_model.config import MeasureConfig, RpcConfig
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
 from cost_model.provenance import host_cpu, versions
-from cost_model.whole_model import WholeOutcome, compare_whole
-from relay_passes.dataflow import Dataflow, read
-from relay_passes.extract import to_graph
-from relay_passes.fuse_ops import default_partition
-from relay_passes.prepare import prepare
+from relay_passes.prepare import prepare_base
 from relay_passes.targets import as_target
-from tuning_logs import KernelRecord, PlanRecord, TuningLog
+from relay_passes.variants import suggested
+from tuning_logs import KernelRecord, TuningLog
 from tvm_go.errors import UnsupportedModelError, UsageError
-from tvm_go.graph import Int32, OpGraph
+from tvm_go.lowering import TE, Lowering
+from tvm_go.model import Model
 from tvm_go.plan import GraphPlan
 from tvm_go.result import TuneResult, summarize
 from tvm_go.rules import rule_set
 from tvm_go.search import Budget, Problem, strategy
+from tvm_go.verification import verified
 
 
 class TuneCallbacks:
@@ -44,30 +43,6 @@ class TuneCallbacks:
 
     def on_progress(self, problem: Problem) -> None:
         """The search has asked for kernels."""
-
-
-@dataclass(frozen=True)
-class Model:
-    """A prepared model on one target, in all the forms that the stages need."""
-
-    mod: tvm.IRModule
-    flow: Dataflow
-    graph: OpGraph
-    default: Int32
-    target: tvm.target.Target
-
-    @staticmethod
-    def prepare(
-        mod: tvm.IRModule | relay.Function, params: Mapping[str, Any] | None, target: tvm.target.Target
-    ) -> Model:
-        """Run TVM's passes before fusion, read the graph, and find FuseOps' partition."""
-        prepared = prepare(mod, params, target=target)
-        flow = read(prepared)
-        return Model(prepared, flow, to_graph(flow), default_partition(prepared, target=target), target)
-
-    def plan(self, kernel: Int32, rules: str, **provenance: Any) -> GraphPlan:
-        """A partition as a plan for this model."""
-        return GraphPlan(kernel, rules, self.graph.structural_hash, str(self.target), provenance)
 
 
 @dataclass
@@ -96,7 +71,7 @@ def tune_graph(
     budget: int = 200,
     seconds: float = float("inf"),
     strategy_name: str = "annealing",
-    rules: str = "wide",
+    rules: str = "open",
     seed: int = 0,
     rpc: RpcConfig | None = None,
     measure: MeasureConfig | None = None,
@@ -116,26 +91,39 @@ def tune_graph(
     watch = Stopwatch()
     with _log_of(log) as records, Measurer(target=str(parsed), config=measure, rpc=rpc) as measurer:
         with watch.stage("prepare", callbacks):
-            model = Model.prepare(mod, params, parsed)
-        if not model.graph.num_ops:
+            default, *others = _models(mod, params, parsed)
+        if not default.graph.num_ops:
             raise UnsupportedModelError(
                 "the model holds no operator, or TVM folded all of them into constants: nothing is left to plan; "
                 "is the file whole, and does the model have inputs?"
             )
-        oracle = KernelOracle(model.flow, model.graph, str(parsed), measurer, records, callbacks.on_kernel)
+        oracle = KernelOracle(str(parsed), measurer, records, callbacks.on_kernel, try_tir=is_cpu(parsed))
         limits = Budget(kernels=budget, seconds=seconds)
-        problem = Problem(model.graph, model.default, rule, oracle, limits, callbacks.on_progress)
+
+        def problem_of(model: Model) -> Problem:
+            ask = oracle.on(model.flow, model.graph)
+            return Problem(model.graph, model.default, rule, ask, limits, callbacks.on_progress)
+
         with watch.stage("default", callbacks):
-            if problem.cost_default() == float("inf"):
+            baseline = problem_of(default)
+            baseline.cost_default()
+            te_ms = sum(oracle.te_ms(key) for key in baseline.paid_keys(default.default) if key)
+            if te_ms == float("inf"):
                 raise UnsupportedModelError(_default_failure(oracle))
+            candidates = [(baseline, default), *((problem_of(model), model) for model in others)]
+            problem, model = min(candidates, key=lambda pair: pair[0].cost_default())
+
+        def found_plan() -> GraphPlan:
+            lowering = [oracle.best_lowering(key) if key else TE for key in problem.paid_keys(problem.best)]
+            details = _provenance(problem, strategy_name, seed, name)
+            return model.plan(problem.best, rules, _shortened(lowering), sum_of_default_kernels_ms=te_ms, **details)
+
         record = None
         with contextlib.suppress(KeyboardInterrupt):  # what was measured is logged; the best plan so far is returned
             with watch.stage("search", callbacks):
                 search(problem, np.random.default_rng(seed))
-            found = model.plan(problem.best, rules, **_provenance(problem, strategy_name, seed, name))
             with watch.stage("verify", callbacks):
-                record = _verified(model, found, name, measurer, records)
-        found = model.plan(problem.best, rules, **_provenance(problem, strategy_name, seed, name))
+                record = verified(default, model, found_plan(), name, measurer, records)
         searching = watch.seconds["default"] + watch.seconds["search"] - measurer.build_seconds - measurer.run_seconds
         spent = {
             "prepare": watch.seconds["prepare"],
@@ -145,7 +133,28 @@ def tune_graph(
             "verify": watch.seconds.get("verify", 0.0),
         }
         counts = (oracle.measured, oracle.hits)
-        return summarize(problem, found, model.default, record, oracle.records, counts, spent)
+        own = (baseline, default.plan(default.default, "tvm"))
+        return summarize(own, problem, found_plan(), record, oracle, counts, spent)
+
+
+def is_cpu(target: tvm.target.Target) -> bool:
+    """Whether our own schedules, which are made for CPUs, hold for a target."""
+    return str(target.kind.name) == "llvm"
+
+
+def _models(
+    mod: tvm.IRModule | relay.Function, params: Mapping[str, Any] | None, target: tvm.target.Target
+) -> list[Model]:
+    """The model as TVM forms it, and in the forms that our rules suggest where these differ."""
+    base = prepare_base(mod, params, target=target)
+    default = Model.with_variants(base, None, target)
+    names = suggested(base, target)
+    other = Model.with_variants(base, names, target)
+    return [default] if other.graph.structural_hash == default.graph.structural_hash else [default, other]
+
+
+def _shortened(lowering: list[Lowering]) -> tuple[Lowering, ...]:
+    return tuple(lowering) if any(one != TE for one in lowering) else ()
 
 
 def _check_back_end(target: tvm.target.Target) -> None:
@@ -168,7 +177,6 @@ def _provenance(problem: Problem, strategy_name: str, seed: int, name: str) -> d
         "budget": problem.budget.kernels,
         "kernels_asked": problem.spent,
         "sum_of_kernels_ms": problem.best_ms,
-        "sum_of_default_kernels_ms": problem.default_ms,
         "host_cpu": host_cpu(),
         "versions": versions(),
     }
@@ -186,54 +194,13 @@ def _log_of(path: str | Path | None) -> Iterator[TuningLog]:
         yield TuningLog(Path(folder) / "log.jsonl")
 
 
-def _verified(model: Model, plan: GraphPlan, name: str, measurer: Measurer, log: TuningLog) -> PlanRecord:
-    """The verdict on a whole plan: from the log if it stands there, else measured and logged."""
-    kind = measurer.device_kind()
-    for record in log.plans(plan.workload, plan.target, device_kind=kind):
-        if record.plan_key == plan.key:
-            return record
-    outcome = compare_whole(
-        model.mod,
-        model.flow,
-        model.graph,
-        (model.default, plan.kernel),
-        target=model.target,
-        connection=measurer.connection,
-        device_kind=kind,
-    )
-    if outcome.default_failed:
-        raise UnsupportedModelError(f"TVM's default build of the model fails: {outcome.error}")
-    record = _plan_record(plan, outcome, name, kind)
-    log.append(record)
-    return record
-
-
-def _plan_record(plan: GraphPlan, outcome: WholeOutcome, name: str, device_kind: str) -> PlanRecord:
-    checked = outcome.verification
-    timing = checked.timing if checked else None
-    interval = {"ratio": timing.ratio, "ratio_low": timing.ratio_low, "ratio_high": timing.ratio_high} if timing else {}
-    return PlanRecord(
-        plan_key=plan.key,
-        workload=plan.workload,
-        model=name,
-        target=plan.target,
-        device_kind=device_kind,
-        host_cpu=host_cpu(),
-        versions=versions(),
-        default_ms=timing.default_ms if timing else float("inf"),
-        plan_ms=timing.plan_ms if timing else float("inf"),
-        verdict=checked.verdict if checked else "failed",
-        numerics="unchecked" if checked is None else "ok" if checked.same_numbers else "wrong",
-        max_error=checked.max_error if checked else float("inf"),
-        kernels=plan.num_kernels,
-        plan=plan.to_json(),
-        provenance={**plan.provenance, **interval, "error": outcome.error},
-    )
-
-
 def _default_failure(oracle: KernelOracle) -> str:
     """Which kernel of the default plan fails, and why."""
-    failed = [record for record in oracle.records.values() if not record.succeeded]
+    failed = [
+        by_lowering[TE]
+        for by_lowering in oracle.answers.values()
+        if TE in by_lowering and not by_lowering[TE].succeeded
+    ]
     first = failed[0]
     reason = " ".join((first.error_msg or "no message").split())
     more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""

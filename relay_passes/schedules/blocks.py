@@ -132,7 +132,9 @@ def split_points(block: Block, var: tir.Var) -> int:
 
 def _loads(body: tir.Stmt) -> Iterator[tir.BufferLoad]:
     found: list[tir.BufferLoad] = []
-    tir.stmt_functor.post_order_visit(body, lambda node: found.append(node) if isinstance(node, tir.BufferLoad) else None)
+    tir.stmt_functor.post_order_visit(
+        body, lambda node: found.append(node) if isinstance(node, tir.BufferLoad) else None
+    )
     yield from found
 
 

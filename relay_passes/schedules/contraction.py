@@ -48,7 +48,7 @@ class Shape:
 
 
 def shape_of(block: Block, machine: Machine) -> Shape | None:
-    """How to tile a reduction whose reads are contiguous or constant along the output's last axis; None if they are not."""
+    """How to tile a reduction that reads contiguous or constant values along its last axis; None for any other."""
     if not block.is_reduction or not block.stores_in_place() or not block.loads:
         return None
     spatial = block.spatial_vars
@@ -90,9 +90,7 @@ def contraction_tilings(block: Block, shape: Shape, machine: Machine) -> list[Ti
     extents = shape.row_extents(block)
     outer = math.prod(block.spatial) // (shape.lanes * shape.columns * math.prod(extents))
     width = block.spatial[shape.rows[0]] if shape.fused else None
-    tiles = register_tiles(
-        shape.columns, extents, machine, reused=shape.reused, outer=outer, fused_width=width
-    )
+    tiles = register_tiles(shape.columns, extents, machine, reused=shape.reused, outer=outer, fused_width=width)
     return [Tiling(columns, rows) for _, columns, rows in tiles]
 
 
@@ -106,7 +104,8 @@ def schedule_contraction(sch: Schedule, anchor: BlockRV, final: BlockRV | None, 
     outer = [loops[axis] for axis in range(len(loops)) if axis != shape.vector_axis and axis not in shape.rows]
     if shape.fused:
         rows[:2] = [sch.fuse(rows[1], rows[0])]
-    row_outer, row_inner = [], []
+    row_outer: list[LoopRV] = []
+    row_inner: list[LoopRV] = []
     for loop, length in zip(rows, tiling.rows, strict=True):
         above, below = sch.split(loop, [None, length])
         row_outer.insert(0, above)

@@ -17,7 +17,7 @@ from relay_passes.schedules.contraction import (
     shape_of,
 )
 from relay_passes.schedules.rows import compute_by_rows, split_reduction, vectorize_inside
-from relay_passes.schedules.tiling import Machine, Tiling
+from relay_passes.schedules.tiling import Machine, Tiling, divisors
 
 _REUSE = 8  # an input that is read more often than this is stored before, not computed at every use
 
@@ -55,7 +55,7 @@ def generic_schedule(sch: Schedule, target: tvm.target.Target, tiling: Tiling | 
 def tilings(func: tir.PrimFunc, target: tvm.target.Target) -> list[Tiling]:
     """Tilings of the heaviest contraction of a kernel that are worth trying, the best by rule first; may be empty."""
     machine = Machine.of(target)
-    sch = Schedule(tvm.IRModule({"main": func.with_attr("global_symbol", "main")}), debug_mask="none", error_render_level="fast")
+    sch = Schedule(tvm.IRModule({"main": func.with_attr("global_symbol", "main")}), error_render_level="fast")
     _inline(sch)
     _repack(sch, machine)
     found = _heaviest(leaf_blocks(sch), machine)
@@ -225,7 +225,7 @@ def _plain_loops(sch: Schedule, machine: Machine, name: str) -> None:
         return
     fused = sch.fuse(*loops) if len(loops) > 1 else loops[0]
     extent = int(sch.get(fused).extent)
-    lanes = machine.lanes if extent % machine.lanes == 0 else max(d for d in range(1, machine.lanes + 1) if extent % d == 0)
+    lanes = max(divisors(extent, machine.lanes))
     if extent <= lanes or lanes == 1:
         if lanes == 1:
             sch.parallel(fused)

@@ -79,7 +79,9 @@ class Tiling:
             If it is no tiling.
         """
         try:
-            return Tiling(int(data["vectors"]), tuple(map(int, data["rows"])), int(data["unroll"]), bool(data["columns_first"]))
+            return Tiling(
+                int(data["vectors"]), tuple(map(int, data["rows"])), int(data["unroll"]), bool(data["columns_first"])
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"a tiling has vectors, rows, unroll and columns_first, not {data} ({error!r})") from error
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import tvm
 from tvm import tir
 
-_MAX_EXPONENT, _MIN_EXPONENT = 88.7228317, -86.9  # beyond these exp is infinite, or close to what float32 has no number for
+_MAX_EXPONENT, _MIN_EXPONENT = 88.7228317, -86.9  # beyond these exp is infinite, or almost too small for float32
 _ERF_END, _TANH_END = 3.832506856900711, 7.90531110763549805  # beyond these float32 knows only +-1
 
 
@@ -30,7 +30,14 @@ def exp(x: tir.PrimExpr) -> tir.PrimExpr:
     kept = tir.Min(_f32(_MAX_EXPONENT), tir.Max(_f32(_MIN_EXPONENT), x))  # in this order NaN passes
     power = tir.floor(kept * _f32(1.44269504088896341) + _f32(0.5))
     rest = kept - power * _f32(0.693359375) - power * _f32(-2.12194440e-4)
-    coefficients = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
+    coefficients = (
+        1.9875691500e-4,
+        1.3981999507e-3,
+        8.3334519073e-3,
+        4.1665795894e-2,
+        1.6666665459e-1,
+        5.0000001201e-1,
+    )
     value = _polynomial(rest, coefficients) * rest * rest + rest + _f32(1.0)
     half_scale = tir.reinterpret("float32", tir.Cast("int32", power + _f32(126.0)) << 23)  # 2**128 has no float32
     near = value * half_scale * _f32(2.0)
@@ -55,7 +62,13 @@ def erf(x: tir.PrimExpr) -> tir.PrimExpr:
         -2.95459980854025e-03,
         -1.60960333262415e-02,
     )
-    below = (-1.45660718464996e-05, -2.13374055278905e-04, -1.68282697438203e-03, -7.37332916720468e-03, -1.42647390514189e-02)
+    below = (
+        -1.45660718464996e-05,
+        -2.13374055278905e-04,
+        -1.68282697438203e-03,
+        -7.37332916720468e-03,
+        -1.42647390514189e-02,
+    )
     square = kept * kept
     return kept * _polynomial(square, above) / _polynomial(square, below)
 

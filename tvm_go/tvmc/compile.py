@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import tvm
 from tvm.driver.tvmc import compiler, frontends
 from tvm.driver.tvmc.main import register_parser
 
-from relay_passes.apply import apply
-from relay_passes.prepare import prepare
-from relay_passes.targets import as_target, native_target_text
+from relay_passes.lowering import PASS_CONFIG, lowering_scope, planned_chooser
+from relay_passes.targets import as_target, build_scopes, native_target_text
 from tvm_go.errors import PlanError, UsageError
+from tvm_go.model import planned
 from tvm_go.plan import GraphPlan
 from tvm_go.tvmc.errors import check_output, one_line
 from tvm_go.tvmc.models import load_model
@@ -53,8 +54,13 @@ def drive_compile(args: argparse.Namespace) -> int:
     if str(target) != plan.target:
         raise PlanError(f"{args.graph_plan} is for target '{plan.target}', not '{target}': tune for this target")
     model = load_model(args.FILE, args.model_format, args.input_shapes)
-    applied = apply(prepare(model.mod, model.params, target=target), plan)
-    with _planned_model(applied) as args.model_format:
+    applied = planned(model.mod, model.params, plan)
+    with build_scopes(target):
+        chooser = planned_chooser(applied, target)
+    with _planned_model(applied) as args.model_format, contextlib.ExitStack() as scopes:
+        if chooser is not None:
+            scopes.enter_context(lowering_scope(chooser, target))
+            args.pass_config = [*(args.pass_config or []), *(f"{key}={value}" for key, value in PASS_CONFIG.items())]
         return int(compiler.drive_compile(args))
 
 

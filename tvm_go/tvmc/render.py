@@ -65,11 +65,12 @@ def _kernels(result: TuneResult) -> Table:
     )
     for column in ("ms each", "count", "share"):
         table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("lowering", no_wrap=True)
     table.add_column("to default", no_wrap=True)
     table.add_column("ops")
     for line in lines:
         share = f"{100 * line.ms * line.count / total:.1f} %"
-        table.add_row(_ms(line.ms), str(line.count), share, line.change or "same", _short(line.ops))
+        table.add_row(_ms(line.ms), str(line.count), share, line.lowering, line.change or "same", _short(line.ops))
     return table
 
 

@@ -53,7 +53,7 @@ def add_tune_graph_parser(subparsers: Any, _: argparse.ArgumentParser, __: objec
     parser.add_argument("--log", default="tvm-go.jsonl", help="tuning log to use and extend; default: %(default)s.")
     parser.add_argument("--strategy", default="annealing", choices=STRATEGIES, help="default: %(default)s.")
     parser.add_argument(
-        "--rules", default="wide", choices=RULE_SET_NAMES, help="what a kernel may hold; default: %(default)s."
+        "--rules", default="open", choices=RULE_SET_NAMES, help="what a kernel may hold; default: %(default)s."
     )
     parser.add_argument("--budget", default=200, help="distinct kernels to ask for; default: %(default)s.", **number)
     parser.add_argument("--seconds", metavar="S", type=float, default=float("inf"), help="time limit of the search.")

@@ -1,0 +1,64 @@
+"""The verdict on a plan as a whole, and what each kind of decision adds to it."""
+
+from __future__ import annotations
+
+from cost_model.measure import Measurer
+from cost_model.provenance import host_cpu, versions
+from cost_model.whole_model import WholeOutcome, compare_whole
+from tuning_logs import PlanRecord, TuningLog
+from tvm_go.errors import UnsupportedModelError
+from tvm_go.model import Model
+from tvm_go.plan import GraphPlan
+
+
+def verified(
+    default: Model, model: Model, plan: GraphPlan, name: str, measurer: Measurer, log: TuningLog
+) -> PlanRecord:
+    """The verdict on a whole plan: from the log if it stands there, else measured and logged.
+
+    Parameters
+    ----------
+    default : Model
+        In TVM's own forms.
+    model : Model
+        In the forms of the plan.
+    """
+    kind = measurer.device_kind()
+    for record in log.plans(plan.workload, plan.target, device_kind=kind):
+        if record.plan_key == plan.key:
+            return record
+    outcome = compare_whole(
+        default.build_of(default.plan(default.default, "tvm")),
+        model.build_of(plan),
+        target=model.target,
+        connection=measurer.connection,
+        device_kind=kind,
+    )
+    if outcome.default_failed:
+        raise UnsupportedModelError(f"TVM's default build of the model fails: {outcome.error}")
+    record = _plan_record(plan, outcome, name, kind)
+    log.append(record)
+    return record
+
+
+def _plan_record(plan: GraphPlan, outcome: WholeOutcome, name: str, device_kind: str) -> PlanRecord:
+    checked = outcome.verification
+    timing = checked.timing if checked else None
+    interval = {"ratio": timing.ratio, "ratio_low": timing.ratio_low, "ratio_high": timing.ratio_high} if timing else {}
+    return PlanRecord(
+        plan_key=plan.key,
+        workload=plan.workload,
+        model=name,
+        target=plan.target,
+        device_kind=device_kind,
+        host_cpu=host_cpu(),
+        versions=versions(),
+        default_ms=timing.default_ms if timing else float("inf"),
+        plan_ms=timing.plan_ms if timing else float("inf"),
+        verdict=checked.verdict if checked else "failed",
+        numerics="unchecked" if checked is None else "ok" if checked.same_numbers else "wrong",
+        max_error=checked.max_error if checked else float("inf"),
+        kernels=plan.num_kernels,
+        plan=plan.to_json(),
+        provenance={**plan.provenance, **interval, "error": outcome.error},
+    )
