@@ -9,19 +9,21 @@ from tvm.target.x86 import get_simd_32bit_lanes
 
 from relay_passes.dataflow import Dataflow, read
 from relay_passes.targets import as_target
-from relay_passes.variants import matmul
+from relay_passes.variants import convolution, matmul
 from relay_passes.variants.variant import DEFAULT, Site, Variant
 from tvm_go.errors import PlanError
 
 VARIANTS: dict[str, tuple[Variant, ...]] = {
     "nn.batch_matmul": matmul.BATCH_MATMUL,
     "nn.dense": matmul.DENSE,
+    "nn.conv2d": convolution.CONV2D,
 }
 """By operator. What an op's first variant in a list of options means, ``default``, is not listed."""
 
 _SUGGEST: dict[str, Callable[[Site], str]] = {
     "nn.batch_matmul": matmul.suggest_batch_matmul,
     "nn.dense": matmul.suggest_dense,
+    "nn.conv2d": convolution.suggest,
 }
 
 

@@ -1,0 +1,105 @@
+"""Variants of ``nn.conv2d`` that are layouts: TVM's AlterOpLayout carries them through the ops around."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from tvm import relay
+
+from relay_passes.variants.variant import DEFAULT, Alter, Site, Variant, keep, same_call
+
+BLOCKS = (8, 16, 32)
+"""Channels that lie side by side: the largest divisor of the channels that is no larger."""
+
+
+def largest_divisor(number: int, limit: int) -> int:
+    return next(divisor for divisor in range(min(number, limit), 0, -1) if number % divisor == 0)
+
+
+def is_plain(site: Site) -> bool:
+    """Whether the op is as front ends write it: floats, images in NCHW, weights in OIHW."""
+    attrs = site.attrs
+    return (
+        site.is_float
+        and str(attrs.data_layout) == "NCHW"
+        and str(attrs.kernel_layout) == "OIHW"
+        and str(attrs.out_layout) in ("", "NCHW")
+    )
+
+
+def channels(site: Site) -> tuple[int, int, int]:
+    """Input channels, output channels, groups."""
+    return site.argument(0).shape[1], site.result.shape[1], int(site.attrs.groups)
+
+
+def is_depthwise(site: Site) -> bool:
+    """One output channel for each input channel, from that alone."""
+    inputs, outputs, groups = channels(site)
+    return groups == inputs == outputs > 1
+
+
+def _blocks(limit: int, inputs: int, outputs: int, groups: int) -> tuple[int, int]:
+    return largest_divisor(inputs // groups, limit), largest_divisor(outputs // groups, limit)
+
+
+def _block(limit: int) -> Alter:
+    def alter(attrs: Any, operands: Sequence[relay.Expr], infos: Sequence[Any], result: relay.Type) -> relay.Expr:
+        inputs, outputs, groups = int(infos[0].shape[1]), int(infos[1].shape[0]), int(attrs.groups)
+        new = {key: attrs[key] for key in attrs.keys()}  # noqa: SIM118
+        new["channels"] = outputs
+        if groups == inputs == outputs > 1:
+            block = largest_divisor(inputs, limit)
+            new.update(data_layout=f"NCHW{block}c", kernel_layout=f"OIHW1i{block}o", out_layout=f"NCHW{block}c")
+            return relay.nn.contrib_depthwise_conv2d_nchwc(*operands, **new)
+        inner, outer = _blocks(limit, inputs, outputs, groups)
+        new.update(data_layout=f"NCHW{inner}c", kernel_layout=f"OIHW{inner}i{outer}o", out_layout=f"NCHW{outer}c")
+        return relay.nn.contrib_conv2d_nchwc(*operands, **new)
+
+    return alter
+
+
+def _channels_last(attrs: Any, operands: Sequence[relay.Expr], infos: Sequence[Any], result: relay.Type) -> relay.Expr:
+    new = {key: attrs[key] for key in attrs.keys()}  # noqa: SIM118
+    inputs, outputs, groups = int(infos[0].shape[1]), int(infos[1].shape[0]), int(attrs.groups)
+    is_per_channel = groups == inputs == outputs > 1
+    new.update(data_layout="NHWC", kernel_layout="HWOI" if is_per_channel else "HWIO", out_layout="NHWC")
+    return relay.nn.conv2d(*operands, **new)
+
+
+def _can_block(site: Site, *, limit: int) -> bool:
+    """Whether blocks of this limit differ from those of half of it; the target must have x86 schedules."""
+    if not site.lanes or not is_plain(site):
+        return False
+    inputs, outputs, groups = channels(site)
+    if groups > 1 and groups == inputs != outputs:  # several outputs of each channel: no schedule takes it
+        return False
+    if is_depthwise(site):
+        groups = 1
+    smaller = limit // 2 if limit > BLOCKS[0] else 0
+    return smaller == 0 or _blocks(limit, inputs, outputs, groups) != _blocks(smaller, inputs, outputs, groups)
+
+
+def _can_be_channels_last(site: Site) -> bool:
+    inputs, outputs, groups = channels(site)
+    return site.lanes > 0 and is_plain(site) and (groups < inputs or inputs in (1, outputs))
+
+
+CONV2D = (
+    Variant("NCHW", lambda site: site.lanes > 0 and is_plain(site), same_call, alter=keep),
+    *(
+        Variant(f"NCHWc/{limit}", functools.partial(_can_block, limit=limit), same_call, alter=_block(limit))
+        for limit in BLOCKS
+    ),
+    Variant("NHWC", _can_be_channels_last, same_call, alter=_channels_last),
+)
+
+
+def suggest(site: Site) -> str:
+    """TVM blocks by one vector itself, but for groups that are no single channels."""
+    inputs, _, groups = channels(site)
+    name = f"NCHWc/{max(site.lanes, BLOCKS[0])}"
+    if 1 < groups < inputs and any(v.name == name and v.applies(site) for v in CONV2D):
+        return name
+    return DEFAULT

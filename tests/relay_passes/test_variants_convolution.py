@@ -1,0 +1,127 @@
+"""Layouts of convolutions: where each applies, what it becomes, what happens around it, and the same numbers."""
+
+from __future__ import annotations
+
+import pytest
+import tvm
+from tvm import relay
+
+from relay_passes.dataflow import read
+from relay_passes.prepare import finish, prepare_base
+from relay_passes.variants import DEFAULT, options, suggested
+from relay_passes.variants.convolution import CONV2D
+from tests.relay_passes.test_variants import (
+    AVX512,
+    TARGET,
+    as_module,
+    assert_constants_are_folded,
+    assert_same_numbers,
+    finish_as,
+    operators,
+    weight,
+)
+
+SHAPES = {
+    "plain": (32, 48, 3, 1),
+    "depthwise": (32, 32, 3, 32),
+    "grouped": (32, 64, 3, 4),
+    "pointwise": (48, 32, 1, 1),
+    "image": (3, 32, 3, 1),
+}
+"""Input channels, output channels, window, groups."""
+
+
+def conv(kind: str, *, stride: int = 1, size: int = 9) -> tvm.IRModule:
+    """A convolution between ops that a layout passes through."""
+    inputs, out, window, groups = SHAPES[kind]
+    x = relay.nn.relu(relay.var("x", shape=(1, inputs, size, size)))
+    y = relay.nn.conv2d(
+        x,
+        weight(out, inputs // groups, window, window),
+        strides=(stride, stride),
+        padding=(window // 2, window // 2),
+        channels=out,
+        kernel_size=(window, window),
+        groups=groups,
+    )
+    return as_module(relay.nn.relu(relay.nn.bias_add(y, weight(out, seed=1))))
+
+
+def options_of(mod: tvm.IRModule, target: str = TARGET) -> tuple[str, ...]:
+    base = prepare_base(mod, target=target)
+    return options(base, target)[operators(base).index("nn.conv2d")]
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("name", [variant.name for variant in CONV2D])
+def test_layouts_keep_the_numbers(name: str, kind: str) -> None:
+    mod = conv(kind, stride=2 if kind == "plain" else 1)
+    if name not in options_of(mod):
+        pytest.skip("does not apply")
+    finished = finish_as(mod, name)
+    assert_constants_are_folded(finished)
+    assert_same_numbers(mod, finished)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "data", "kernel", "out"),
+    [
+        ("plain", "NCHW", "NCHW", "OIHW", ""),
+        ("plain", "NCHWc/8", "NCHW8c", "OIHW8i8o", "NCHW8c"),
+        ("plain", "NCHWc/16", "NCHW16c", "OIHW16i16o", "NCHW16c"),
+        ("plain", "NCHWc/32", "NCHW32c", "OIHW32i24o", "NCHW24c"),
+        ("plain", "NHWC", "NHWC", "HWIO", "NHWC"),
+        ("image", "NCHWc/16", "NCHW3c", "OIHW3i16o", "NCHW16c"),
+        ("depthwise", "NCHWc/16", "NCHW16c", "OIHW1i16o", "NCHW16c"),
+        ("depthwise", "NHWC", "NHWC", "HWOI", "NHWC"),
+        ("grouped", "NCHWc/16", "NCHW8c", "OIHW8i16o", "NCHW16c"),
+        ("grouped", "NHWC", "NHWC", "HWIO", "NHWC"),
+    ],
+)
+def test_layouts_are_what_the_name_says(kind: str, name: str, data: str, kernel: str, out: str) -> None:
+    flow = read(finish_as(conv(kind), name))
+    (call,) = (call for call in flow.calls if "conv2d" in call.op.name)
+    assert (call.attrs.data_layout, call.attrs.kernel_layout, call.attrs.out_layout) == (data, kernel, out)
+
+
+def test_options_leave_out_blocks_that_are_the_same() -> None:
+    assert options_of(conv("plain")) == (DEFAULT, "NCHW", "NCHWc/8", "NCHWc/16", "NCHWc/32", "NHWC")
+    assert "NCHWc/32" not in options_of(conv("grouped"))  # 8 and 16 channels in each group
+
+
+def test_layouts_pass_through_the_ops_between() -> None:
+    x = relay.var("x", shape=(1, 16, 8, 8))
+    y = relay.nn.conv2d(x, weight(32, 16, 1, 1), channels=32, kernel_size=(1, 1))
+    y = relay.concatenate([relay.nn.relu(y), relay.nn.max_pool2d(y, (3, 3), padding=(1, 1))], 1)
+    y = relay.nn.conv2d(y, weight(16, 64, 1, 1), channels=16, kernel_size=(1, 1))
+    mod = as_module(y)
+    finished = finish_as(mod, "NCHWc/16")
+    assert operators(finished).count("layout_transform") == 2  # of the input and the output
+    assert_same_numbers(mod, finished)
+
+
+def test_one_op_takes_its_variant_and_its_twin_does_not() -> None:
+    """Also where both calls share one attributes object, as modules read from a file may."""
+    x = relay.var("x", shape=(1, 16, 8, 8))
+    first = relay.nn.conv2d(x, weight(16, 16, 1, 1), channels=16, kernel_size=(1, 1))
+    second = relay.Call(first.op, [first, weight(16, 16, 1, 1, seed=1)], first.attrs)
+    mod = as_module(second)
+    base = prepare_base(mod, target=TARGET)
+    finished = finish(base, target=TARGET, variants=[DEFAULT, "NHWC"])
+    assert [call.attrs.data_layout for call in read(finished).calls if "conv2d" in call.op.name] == ["NCHW4c", "NHWC"]
+    assert_same_numbers(mod, finished)
+
+
+def test_other_layouts_and_types_keep_their_own_forms() -> None:
+    x = relay.var("x", shape=(1, 8, 8, 16))
+    last = relay.nn.conv2d(
+        x, weight(3, 3, 16, 8), channels=8, kernel_size=(3, 3), data_layout="NHWC", kernel_layout="HWIO"
+    )
+    assert options_of(as_module(last)) == (DEFAULT,)
+
+
+def test_rule_blocks_grouped_convolutions_only() -> None:
+    for kind in SHAPES:
+        base = prepare_base(conv(kind), target=AVX512)
+        expected = "NCHWc/16" if kind == "grouped" else DEFAULT
+        assert set(suggested(base, AVX512)) == {DEFAULT, expected}
