@@ -9,7 +9,9 @@ from tvm import tir
 from tvm.tir.schedule import BlockRV, LoopRV, Schedule
 
 from relay_passes.schedules.blocks import Block, block_of, split_points, step_along
-from relay_passes.schedules.tiling import Machine, Tiling, divisors, register_tiles
+from relay_passes.schedules.tiling import Machine, Tiling, register_tiles, vector_length
+
+_SHORT = 4  # a reduction loop of so few iterations is written out
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def shape_of(block: Block, machine: Machine) -> Shape | None:
     if any(step not in (0, 1) for step in along) or 1 not in along:
         return None
     extent = block.spatial[last]
-    lanes = max(d for d in divisors(extent, machine.lanes))
+    lanes = vector_length(extent, machine)
     if lanes < min(4, machine.lanes):
         return None
     scalars = [load for load, step in zip(block.loads, along, strict=True) if step == 0]
@@ -148,20 +150,25 @@ def _schedule_inside(sch: Schedule, anchor: BlockRV, block: Block, shape: Shape,
     innermost: list[LoopRV] = []
     for loop, var in zip(reductions, block.reduction_vars, strict=True):
         point = split_points(block, var)
-        if point > 1 and int(sch.get(loop).extent) > point:
+        extent = int(sch.get(loop).extent)
+        if 1 < point < extent:
             above, below = sch.split(loop, [None, point])
             ordered.append(above)
             innermost.append(below)
+        elif point == extent > 1:
+            innermost.append(loop)
         else:
             ordered.append(loop)
-    if not innermost:
-        innermost = [ordered.pop()] if len(ordered) == 1 else []
-    if tiling.unroll > 1 and innermost and int(sch.get(innermost[-1]).extent) % tiling.unroll == 0:
+    if not innermost and len(ordered) == 1:
+        innermost.append(ordered.pop())
+    unrolled = []
+    extent = int(sch.get(innermost[-1]).extent) if innermost else 1
+    if extent <= _SHORT:
+        unrolled = innermost[-1:]
+    elif tiling.unroll > 1 and extent % tiling.unroll == 0:
         above, below = sch.split(innermost.pop(), [None, tiling.unroll])
         innermost += [above, below]
         unrolled = [below]
-    else:
-        unrolled = []
     order = [*ordered, *innermost]
     sch.reorder(*order, *inner)
     for loop in unrolled:

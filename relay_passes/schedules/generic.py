@@ -17,7 +17,7 @@ from relay_passes.schedules.contraction import (
     shape_of,
 )
 from relay_passes.schedules.rows import compute_by_rows, split_reduction, vectorize_inside
-from relay_passes.schedules.tiling import Machine, Tiling, divisors
+from relay_passes.schedules.tiling import Machine, Tiling, vector_length
 
 _REUSE = 8  # an input that is read more often than this is stored before, not computed at every use
 
@@ -220,18 +220,33 @@ def _plain_loops(sch: Schedule, machine: Machine, name: str) -> None:
     if not loops:
         return
     if block.is_reduction:
-        row = sch.fuse(*loops) if len(loops) > 1 else loops[0]
-        sch.parallel(row)
+        sch.parallel(sch.fuse(*loops) if len(loops) > 1 else loops[0])
         return
-    fused = sch.fuse(*loops) if len(loops) > 1 else loops[0]
-    extent = int(sch.get(fused).extent)
-    lanes = max(divisors(extent, machine.lanes))
-    if extent <= lanes or lanes == 1:
-        if lanes == 1:
-            sch.parallel(fused)
-        else:
-            sch.vectorize(fused)
-        return
-    outer, lane = sch.split(fused, [None, lanes])
-    sch.parallel(outer)
-    sch.vectorize(lane)
+    kept = 0 if _is_flat(block) else max((axis for axis, extent in enumerate(block.spatial) if extent > 1), default=0)
+    inner = sch.fuse(*loops[kept:]) if len(loops) > kept + 1 else loops[kept]
+    extent = int(sch.get(inner).extent)
+    lanes = vector_length(extent, machine)
+    if kept:
+        outer = sch.fuse(*loops[:kept]) if kept > 1 else loops[0]
+        sch.parallel(outer)
+        along = [step_along(load, block.spatial_vars[kept]) for load in block.loads]
+        if lanes >= 4 and all(step in (0, 1) for step in along):
+            sch.vectorize(inner if lanes == extent else sch.split(inner, [None, lanes])[1])
+    elif lanes == extent:
+        sch.vectorize(inner)
+    else:
+        outer, lane = sch.split(inner, [None, lanes])
+        sch.parallel(outer)
+        sch.vectorize(lane)
+
+
+def _is_flat(block: Block) -> bool:
+    """Whether each read moves through memory as the output does, or stands still, so that all loops may become one."""
+    strides = [1]
+    for extent in reversed(block.spatial[1:]):
+        strides.insert(0, strides[0] * extent)
+    return all(
+        all(extent == 1 or step_along(load, var) == stride for extent, var, stride in axes)
+        for load in block.loads
+        for axes in [list(zip(block.spatial, block.spatial_vars, strides, strict=True))]
+    ) and not _has_condition(block)

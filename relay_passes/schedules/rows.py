@@ -8,7 +8,7 @@ from tvm import tir
 from tvm.tir.schedule import BlockRV, LoopRV, Schedule, ScheduleError
 
 from relay_passes.schedules.blocks import block_of, step_along
-from relay_passes.schedules.tiling import Machine, divisors
+from relay_passes.schedules.tiling import Machine, vector_length
 
 
 def split_reduction(sch: Schedule, name: str, machine: Machine) -> list[str]:
@@ -24,7 +24,7 @@ def split_reduction(sch: Schedule, name: str, machine: Machine) -> list[str]:
     last = block.reduction_vars[-1]
     if any(step_along(load, last) not in (0, 1) for load in block.loads):
         return [name]
-    lanes = max(divisors(block.reduction[-1], machine.lanes))
+    lanes = vector_length(block.reduction[-1], machine)
     if lanes < 4 or block.reduction[-1] == lanes:
         return [name]
     loop = sch.get_loops(handle)[-1]
@@ -70,7 +70,6 @@ def compute_by_rows(sch: Schedule, final: str, inner: list[str]) -> LoopRV | Non
 def vectorize_inside(sch: Schedule, name: str, machine: Machine, first: int) -> None:
     """Vectorise a block along its last spatial axis, where its reads allow, below the loops in front of ``first``."""
     handle = sch.get_block(name)
-    block = block_of(sch, handle)
     loops = list(sch.get_loops(handle))[first:]
     kinds = [_iterator_kind(sch, handle, loop) for loop in loops]
     spatial = [loop for loop, kind in zip(loops, kinds, strict=True) if kind == "spatial"]
@@ -80,7 +79,7 @@ def vectorize_inside(sch: Schedule, name: str, machine: Machine, first: int) -> 
     if not reductions and len(spatial) > 1:
         spatial = [sch.fuse(*spatial)]
     extent = int(sch.get(spatial[-1]).extent)
-    lanes = max(divisors(extent, machine.lanes))
+    lanes = vector_length(extent, machine)
     if lanes < 2:
         return
     if lanes < extent:
@@ -94,7 +93,6 @@ def vectorize_inside(sch: Schedule, name: str, machine: Machine, first: int) -> 
     if reductions:
         init = sch.decompose_reduction(handle, reductions[0])
         sch.vectorize(list(sch.get_loops(init))[-1])
-    del block
 
 
 def _work(sch: Schedule, name: str) -> int:

@@ -91,6 +91,11 @@ def divisors(number: int, limit: int) -> list[int]:
     return [d for d in range(1, min(number, limit) + 1) if number % d == 0]
 
 
+def vector_length(extent: int, machine: Machine) -> int:
+    """The longest vector, a power of two, that divides an extent."""
+    return min(extent & -extent, machine.lanes)
+
+
 def register_tiles(
     vectors: int, rows: Sequence[int], machine: Machine, *, reused: bool, outer: int, fused_width: int | None = None
 ) -> list[tuple[float, int, tuple[int, ...]]]:
