@@ -10,7 +10,8 @@ import tvm
 from tvm import tir
 from tvm.tir.schedule import BlockRV, Schedule
 
-_COSTLY = {"exp", "log", "tanh", "erf", "sigmoid", "sqrt", "rsqrt", "pow", "sin", "cos", "tan", "atan", "power"}
+_CHEAP_CALLS = {"if_then_else", "fabs", "floor", "likely", "reinterpret"}
+_COSTLY_STEPS = 8  # arithmetic steps from which an element is better stored than computed again
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,9 @@ class Block:
 
     @property
     def is_costly(self) -> bool:
-        """Whether it calls a transcendental function, so that computing it twice is worse than storing it."""
-        return any(call.op.name.split(".")[-1] in _COSTLY for call in _calls(self.statement.body))
+        """Whether computing an element twice is worse than storing it: a call of libm, or a polynomial in its place."""
+        steps, calls = _arithmetic(self.statement.body)
+        return steps >= _COSTLY_STEPS or not calls <= _CHEAP_CALLS
 
     def stores_in_place(self) -> bool:
         """Whether it writes element ``[i, j, ...]`` at iterators ``i, j, ...``, in this order."""
@@ -116,6 +118,21 @@ def step_along(load: tir.BufferLoad, var: tir.Var) -> int | None:
     return total
 
 
+def step_within(load: tir.BufferLoad, var: tir.Var, length: int) -> int | None:
+    """As :func:`step_along`, for steps inside aligned stretches of a length that divides all splits of the iterator."""
+
+    def inside(node: tir.PrimExpr) -> tir.PrimExpr | None:
+        if node.a.same_as(var) and isinstance(node.b, tir.IntImm) and int(node.b) % length == 0:
+            return tir.IntImm(var.dtype, 0) if isinstance(node, tir.FloorDiv) else var
+        return None
+
+    def rewritten(index: tir.PrimExpr) -> tir.PrimExpr:
+        evaluated = tir.stmt_functor.ir_transform(tir.Evaluate(index), None, inside, ["tir.FloorDiv", "tir.FloorMod"])
+        return evaluated.value
+
+    return step_along(tir.BufferLoad(load.buffer, [rewritten(index) for index in load.indices]), var)
+
+
 def split_points(block: Block, var: tir.Var) -> int:
     """By what an iterator must be split so that its quotient and remainder become loops; 1 if nowhere."""
     found = [1]
@@ -138,7 +155,17 @@ def _loads(body: tir.Stmt) -> Iterator[tir.BufferLoad]:
     yield from found
 
 
-def _calls(body: tir.Stmt) -> Iterator[tir.Call]:
-    found: list[tir.Call] = []
-    tir.stmt_functor.post_order_visit(body, lambda node: found.append(node) if isinstance(node, tir.Call) else None)
-    yield from (call for call in found if isinstance(call.op, tvm.ir.Op))
+def _arithmetic(body: tir.Stmt) -> tuple[int, set[str]]:
+    """Float operations in a block's body, and the names of the functions that it calls."""
+    steps = 0
+    calls: set[str] = set()
+
+    def visit(node: object) -> None:
+        nonlocal steps
+        if isinstance(node, (tir.Add, tir.Sub, tir.Mul, tir.Div)) and node.dtype.startswith("float"):
+            steps += 1
+        elif isinstance(node, tir.Call) and isinstance(node.op, tvm.ir.Op):
+            calls.add(node.op.name.split(".")[-1])
+
+    tir.stmt_functor.post_order_visit(body, visit)
+    return steps, calls

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tvm import tir
 from tvm.tir.schedule import BlockRV, LoopRV, Schedule
 
-from relay_passes.schedules.blocks import Block, block_of, split_points, step_along
+from relay_passes.schedules.blocks import Block, block_of, split_points, step_along, step_within
 from relay_passes.schedules.tiling import Machine, Tiling, register_tiles, vector_length
 
 _SHORT = 4  # a reduction loop of so few iterations is written out
@@ -58,11 +58,12 @@ def shape_of(block: Block, machine: Machine) -> Shape | None:
     if not wide:
         return None
     last = wide[-1]
-    along = [step_along(load, spatial[last]) for load in block.loads]
+    extent = block.spatial[last]
+    packed = split_points(block, spatial[last])
+    lanes = vector_length(math.gcd(extent, packed) if packed > 1 else extent, machine)
+    along = [step_within(load, spatial[last], lanes) for load in block.loads]
     if any(step not in (0, 1) for step in along) or 1 not in along:
         return None
-    extent = block.spatial[last]
-    lanes = vector_length(extent, machine)
     if lanes < min(4, machine.lanes):
         return None
     scalars = [load for load, step in zip(block.loads, along, strict=True) if step == 0]

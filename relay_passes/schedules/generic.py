@@ -16,9 +16,10 @@ from relay_passes.schedules.contraction import (
     schedule_contraction,
     shape_of,
 )
-from relay_passes.schedules.rows import compute_by_rows, split_reduction, vectorize_inside
-from relay_passes.schedules.tiling import Machine, Tiling, vector_length
+from relay_passes.schedules.rows import compute_by_rows, is_odd, split_reduction, vectorize_inside
+from relay_passes.schedules.tiling import Machine, Tiling, divisors, vector_length
 
+_LONG_PRIME = 32  # a longer side without divisors is worth padding
 _REUSE = 8  # an input that is read more often than this is stored before, not computed at every use
 
 
@@ -45,6 +46,7 @@ def generic_schedule(sch: Schedule, target: tvm.target.Target, tiling: Tiling | 
     """
     machine = Machine.of(target)
     try:
+        _pad(sch, machine)
         _inline(sch)
         _repack(sch, machine)
         _schedule_stages(sch, machine, tiling)
@@ -56,10 +58,44 @@ def tilings(func: tir.PrimFunc, target: tvm.target.Target) -> list[Tiling]:
     """Tilings of the heaviest contraction of a kernel that are worth trying, the best by rule first; may be empty."""
     machine = Machine.of(target)
     sch = Schedule(tvm.IRModule({"main": func.with_attr("global_symbol", "main")}), error_render_level="fast")
+    _pad(sch, machine)
     _inline(sch)
     _repack(sch, machine)
     found = _heaviest(leaf_blocks(sch), machine)
     return contraction_tilings(*found, machine) if found else []
+
+
+def _pad(sch: Schedule, machine: Machine) -> None:
+    """Round odd sides of large matrix products up to what vectors and register tiles divide."""
+    for block in leaf_blocks(sch):
+        if not block.is_reduction or len(block.spatial) < 2 or len(block.loads) != 2 or not _is_einsum(block):
+            continue
+        columns, rows = block.spatial[-1], block.spatial[-2]
+        sizes = [math.prod(int(extent) for extent in load.buffer.shape) for load in block.loads]
+        if block.work < 4 * _REUSE * max(sizes):
+            continue
+        multiples = [1] * len(block.iterators)
+        if columns > machine.lanes and columns % machine.lanes:
+            multiples[len(block.spatial) - 1] = machine.lanes
+        if rows > _LONG_PRIME and max(divisors(rows, 14)) < 5:
+            multiples[len(block.spatial) - 2] = 8
+        if max(multiples) > 1:
+            sch.pad_einsum(sch.get_block(block.name), multiples)
+
+
+def _is_einsum(block: Block) -> bool:
+    """Whether it is a sum of products that reads at its iterators themselves, each spatial one before the others."""
+    variables = block.spatial_vars + block.reduction_vars
+    kinds = [i.iter_type for i in block.iterators]
+    in_order = kinds == sorted(kinds, key=lambda kind: kind != tir.IterVar.DataPar)
+    return (
+        in_order
+        and block.stores_in_place()
+        and not block.loads[0].buffer.same_as(block.loads[1].buffer)
+        and all(any(index.same_as(var) for var in variables) for load in block.loads for index in load.indices)
+        and isinstance(block.statement.body.value, tir.Add)
+        and isinstance(block.statement.body.value.b, tir.Mul)
+    )
 
 
 def _inline(sch: Schedule) -> None:
@@ -195,6 +231,10 @@ def _feeders(sch: Schedule, final: str, among: set[str]) -> list[str]:
 
 
 def _rows_group(sch: Schedule, machine: Machine, final: str, feeders: list[str], pending: list[str]) -> list[str]:
+    if any(is_odd(sch, name, machine) for name in [*feeders, final]):
+        for name in [*feeders, final]:
+            _stage_alone(sch, machine, name)
+        return [name for name in pending if name != final and name not in feeders]
     group: list[str] = []
     for name in feeders:
         block = block_of(sch, sch.get_block(name))
@@ -210,6 +250,23 @@ def _rows_group(sch: Schedule, machine: Machine, final: str, feeders: list[str],
         for name in [*group, final]:
             vectorize_inside(sch, name, machine, 1)
     return [name for name in pending if name != final and name not in feeders]
+
+
+def _stage_alone(sch: Schedule, machine: Machine, name: str) -> None:
+    """A block in loops of its own; a reduction as vectors of partial results first."""
+    block = block_of(sch, sch.get_block(name))
+    parts = split_reduction(sch, name, machine) if block.is_reduction else [name]
+    for part in parts[:-1]:
+        handle = sch.get_block(part)
+        loops = list(sch.get_loops(handle))  # rows..., steps, lanes
+        sch.reorder(*loops[: len(block.spatial)], *loops[len(block.spatial) :])
+        rows = sch.fuse(*loops[: len(block.spatial)]) if len(block.spatial) > 1 else loops[0]
+        sch.parallel(rows)
+        steps, lane = list(sch.get_loops(handle))[-2:]
+        sch.vectorize(lane)
+        init = sch.decompose_reduction(handle, steps)
+        sch.vectorize(list(sch.get_loops(init))[-1])
+    _plain_loops(sch, machine, parts[-1])
 
 
 def _plain_loops(sch: Schedule, machine: Machine, name: str) -> None:

@@ -10,6 +10,18 @@ from tvm.tir.schedule import BlockRV, LoopRV, Schedule, ScheduleError
 from relay_passes.schedules.blocks import block_of, step_along
 from relay_passes.schedules.tiling import Machine, vector_length
 
+_SHORTEST_VECTOR = 4
+
+
+def is_odd(sch: Schedule, name: str, machine: Machine) -> bool:
+    """Whether a reduction is so long that it wants vectors, and no vector divides it.
+
+    Split, its block has a predicate, and TVM loses that when it moves the block below other loops: it must stay.
+    """
+    block = block_of(sch, sch.get_block(name))
+    extent = block.reduction[-1] if block.is_reduction else 0
+    return extent >= 2 * machine.lanes and vector_length(extent, machine) < _SHORTEST_VECTOR
+
 
 def split_reduction(sch: Schedule, name: str, machine: Machine) -> list[str]:
     """Make a reduction along contiguous memory one over vectors, and a short one over what remains.
@@ -24,8 +36,9 @@ def split_reduction(sch: Schedule, name: str, machine: Machine) -> list[str]:
     last = block.reduction_vars[-1]
     if any(step_along(load, last) not in (0, 1) for load in block.loads):
         return [name]
-    lanes = vector_length(block.reduction[-1], machine)
-    if lanes < 4 or block.reduction[-1] == lanes:
+    extent = block.reduction[-1]
+    lanes = machine.lanes if is_odd(sch, name, machine) else vector_length(extent, machine)
+    if lanes < _SHORTEST_VECTOR or extent == lanes:
         return [name]
     loop = sch.get_loops(handle)[-1]
     _, inner = sch.split(loop, [None, lanes])

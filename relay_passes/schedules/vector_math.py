@@ -12,17 +12,35 @@ _ERF_END, _TANH_END = 3.832506856900711, 7.90531110763549805  # beyond these flo
 
 
 def with_vector_math(func: tir.PrimFunc) -> tir.PrimFunc:
-    """Replace calls of exp, tanh, erf and sigmoid on float32.
+    """Replace calls of exp, tanh, erf, sigmoid and powers on float32.
 
     Errors stay within a few units in the last place (measured in the tests); infinities and NaN are as before, and
     results below 2e-38 become 0.
     """
+    constants = _scalar_constants(func)
 
     def replace(node: tir.PrimExpr) -> tir.PrimExpr | None:
         ours = _FUNCTIONS.get(node.op.name) if isinstance(node.op, tvm.ir.Op) else None
-        return ours(node.args[0]) if ours is not None and node.dtype == "float32" else None
+        if ours is None or node.dtype != "float32":
+            return None
+        known = (
+            constants.get(value.buffer, value) if isinstance(value, tir.BufferLoad) else value for value in node.args
+        )
+        return ours(*known)
 
     return func.with_body(tir.stmt_functor.ir_transform(func.body, None, replace, ["tir.Call"]))
+
+
+def _scalar_constants(func: tir.PrimFunc) -> dict[tir.Buffer, tir.FloatImm]:
+    """Buffers of one element to which a block stores a number: how constants of a kernel come."""
+    found: dict[tir.Buffer, tir.FloatImm] = {}
+
+    def visit(node: object) -> None:
+        if isinstance(node, tir.BufferStore) and not node.buffer.shape and isinstance(node.value, tir.FloatImm):
+            found[node.buffer] = node.value
+
+    tir.stmt_functor.post_order_visit(func.body, visit)
+    return found
 
 
 def exp(x: tir.PrimExpr) -> tir.PrimExpr:
@@ -90,11 +108,22 @@ def tanh(x: tir.PrimExpr) -> tir.PrimExpr:
     return kept * _polynomial(square, above) / _polynomial(square, below)
 
 
-_FUNCTIONS: dict[str, Callable[[tir.PrimExpr], tir.PrimExpr]] = {
+def power(x: tir.PrimExpr, exponent: tir.PrimExpr) -> tir.PrimExpr | None:
+    """Products for small whole exponents; None for all others."""
+    if not isinstance(exponent, tir.FloatImm) or exponent.value not in (1.0, 2.0, 3.0, 4.0):
+        return None
+    value = x
+    for _ in range(int(exponent.value) - 1):
+        value = value * x
+    return value
+
+
+_FUNCTIONS: dict[str, Callable[..., tir.PrimExpr | None]] = {
     "tir.exp": exp,
     "tir.sigmoid": sigmoid,
     "tir.erf": erf,
     "tir.tanh": tanh,
+    "tir.pow": power,
 }
 
 
