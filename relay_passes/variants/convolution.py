@@ -6,12 +6,14 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from tvm import relay
 
-from relay_passes.variants.variant import DEFAULT, Alter, Site, Variant, keep, same_call
+from relay_passes.variants.variant import DEFAULT, Alter, Array, Site, Variant, constant, keep, same_call
 
 BLOCKS = (8, 16, 32)
 """Channels that lie side by side: the largest divisor of the channels that is no larger."""
+_MOST_PARTS = 8  # kernels that a grouped convolution may fall into
 
 
 def largest_divisor(number: int, limit: int) -> int:
@@ -86,6 +88,46 @@ def _can_be_channels_last(site: Site) -> bool:
     return site.lanes > 0 and is_plain(site) and (groups < inputs or inputs in (1, outputs))
 
 
+def parallel_key(site: Site) -> str | None:
+    """What ops that read the same image must have in common to be computed as one; None for one that cannot."""
+    if not is_plain(site) or not site.is_constant(1) or int(site.attrs.groups) != 1:
+        return None
+    attrs = site.attrs
+    return str([attrs.strides, attrs.padding, attrs.dilation, site.argument(1).shape[1:]])
+
+
+def _join(sites: list[Site], image: relay.Expr) -> list[relay.Expr]:
+    """One convolution for all; each op's result is its slice of the channels."""
+    weight = np.concatenate([site.argument(1).expr.data.numpy() for site in sites])
+    joined = conv2d_like(sites[0], image, weight)
+    ends = np.cumsum([site.result.shape[1] for site in sites]).tolist()
+    return [relay.strided_slice(joined, [begin], [end], axes=[1]) for begin, end in zip([0, *ends], ends, strict=False)]
+
+
+def conv2d_like(site: Site, image: relay.Expr, weight: Array, groups: int = 1) -> relay.Expr:
+    """A convolution with the op's window, strides and padding, but another weight."""
+    new = {key: site.attrs[key] for key in site.attrs.keys()}  # noqa: SIM118
+    new.update(channels=len(weight), kernel_size=weight.shape[2:], groups=groups)
+    return relay.nn.conv2d(image, constant(weight), **new)
+
+
+def _can_be_split(site: Site) -> bool:
+    inputs, _, groups = channels(site)
+    return is_plain(site) and site.is_constant(1) and 1 < groups < inputs and groups <= _MOST_PARTS
+
+
+def _split(site: Site, arguments: list[relay.Expr]) -> relay.Expr:
+    """A convolution for each group, on its slice of the channels."""
+    inputs, _, groups = channels(site)
+    step = inputs // groups
+    weights = np.split(site.argument(1).expr.data.numpy(), groups)
+    parts = [
+        conv2d_like(site, relay.strided_slice(arguments[0], [i * step], [(i + 1) * step], axes=[1]), part)
+        for i, part in enumerate(weights)
+    ]
+    return relay.concatenate(parts, axis=1)
+
+
 CONV2D = (
     Variant("NCHW", lambda site: site.lanes > 0 and is_plain(site), same_call, alter=keep),
     *(
@@ -93,13 +135,16 @@ CONV2D = (
         for limit in BLOCKS
     ),
     Variant("NHWC", _can_be_channels_last, same_call, alter=_channels_last),
+    Variant("split", _can_be_split, _split),
+    Variant("combined", lambda site: len(site.parallel) > 1, join=_join),
 )
 
 
 def suggest(site: Site) -> str:
-    """TVM blocks by one vector itself, but for groups that are no single channels."""
+    """TVM blocks by one vector itself, but for groups of several channels, which it leaves in NCHW."""
     inputs, _, groups = channels(site)
-    name = f"NCHWc/{max(site.lanes, BLOCKS[0])}"
-    if 1 < groups < inputs and any(v.name == name and v.applies(site) for v in CONV2D):
-        return name
+    if 1 < groups < inputs:
+        fitting = [limit for limit in BLOCKS if limit <= max(site.lanes, BLOCKS[0]) and _can_block(site, limit=limit)]
+        if fitting:
+            return f"NCHWc/{fitting[-1]}"
     return DEFAULT

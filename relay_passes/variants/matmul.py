@@ -7,9 +7,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from tvm import relay
 
-from relay_passes.variants.variant import DEFAULT, Alter, Site, Variant, keep, same_call
+from relay_passes.variants.variant import DEFAULT, Alter, Array, Site, Variant, constant, keep, same_call
 
 BLOCKS = (8, 16, 32)
 """Columns of a packed weight that lie side by side."""
@@ -43,14 +44,12 @@ def _is_one_matrix(site: Site) -> bool:
     return bool((data == data[:1]).all())
 
 
-def linear_weight(site: Site) -> relay.Expr:
+def linear_weight(site: Site) -> Array:
     """The constant of an ``nn.dense`` or of an :func:`is_linear` op, [N, K]."""
-    weight = site.argument(1)
+    data: Array = site.argument(1).expr.data.numpy()
     if site.call.op.name == "nn.dense":
-        return weight.expr
-    matrix = weight.expr if weight.shape[0] == 1 else relay.strided_slice(weight.expr, [0], [1], axes=[0])
-    matrix = relay.reshape(matrix, weight.shape[1:])
-    return matrix if site.attrs.transpose_b else relay.transpose(matrix)
+        return data
+    return data[0] if site.attrs.transpose_b else data[0].T
 
 
 def rows(site: Site, left: relay.Expr) -> relay.Expr:
@@ -66,31 +65,47 @@ def from_rows(site: Site, product: relay.Expr) -> relay.Expr:
 
 
 def _as_dense(site: Site, arguments: list[relay.Expr]) -> relay.Expr:
-    product = relay.nn.dense(rows(site, arguments[0]), linear_weight(site), out_dtype=site.result.dtype)
-    return from_rows(site, product)
+    weight = constant(linear_weight(site))
+    return from_rows(site, relay.nn.dense(rows(site, arguments[0]), weight, out_dtype=site.result.dtype))
 
 
-def _padding(site: Site) -> tuple[int, int]:
+def _padding(site: Site, columns: int) -> tuple[int, int]:
     """Rows and columns that fill the last tile of TVM's packed dense: 8 rows, and two vectors side by side."""
     row_count = math.prod(site.result.shape[:-1])
-    return -row_count % _TILE_ROWS if row_count > 2 * _TILE_ROWS else 0, -site.result.shape[-1] % (2 * site.lanes)
+    return -row_count % _TILE_ROWS if row_count > 2 * _TILE_ROWS else 0, -columns % (2 * site.lanes)
 
 
 def _pads(site: Site) -> bool:
-    return site.lanes > 0 and site.is_constant(1) and any(_padding(site))
+    return site.lanes > 0 and site.is_constant(1) and any(_padding(site, site.result.shape[-1]))
 
 
 def _as_padded_dense(site: Site, arguments: list[relay.Expr]) -> relay.Expr:
     """Zeros fill the last tiles: TVM's own tiles are divisors, of 1000 columns 25 wide, of a prime number 1."""
-    more_rows, more_columns = _padding(site)
-    left, weight = rows(site, arguments[0]), linear_weight(site)
+    return _join([site], arguments[0])[0]
+
+
+def _join(sites: list[Site], left: relay.Expr) -> list[relay.Expr]:
+    """One padded ``nn.dense`` for all; each op's result is its slice of the columns."""
+    weight = np.concatenate([linear_weight(site) for site in sites])
+    more_rows, more_columns = _padding(sites[0], len(weight))
+    matrix = rows(sites[0], left)
     if more_rows:
-        left = relay.nn.pad(left, ((0, more_rows), (0, 0)))
-    if more_columns:
-        weight = relay.nn.pad(weight, ((0, more_columns), (0, 0)))
-    product = relay.nn.dense(left, weight, out_dtype=site.result.dtype)
-    row_count = math.prod(site.result.shape[:-1])
-    return from_rows(site, relay.strided_slice(product, [0, 0], [row_count, site.result.shape[-1]]))
+        matrix = relay.nn.pad(matrix, ((0, more_rows), (0, 0)))
+    weight = np.pad(weight, ((0, more_columns), (0, 0)))
+    product = relay.nn.dense(matrix, constant(weight), out_dtype=sites[0].result.dtype)
+    row_count = math.prod(sites[0].result.shape[:-1])
+    ends = np.cumsum([site.result.shape[-1] for site in sites]).tolist()
+    return [
+        from_rows(site, relay.strided_slice(product, [0, begin], [row_count, end]))
+        for site, begin, end in zip(sites, [0, *ends], ends, strict=False)
+    ]
+
+
+def parallel_key(site: Site) -> str | None:
+    """What ops that read the same left input must have in common to be computed as one; None for one that cannot."""
+    if not site.lanes or not site.is_constant(1) or not site.is_float:
+        return None
+    return str(site.call.op.name) if site.call.op.name == "nn.dense" or is_linear(site) else None
 
 
 def _has_right_side(site: Site, *, transposed: bool) -> bool:
@@ -120,6 +135,8 @@ def _is_alterable(site: Site) -> bool:
     return site.lanes > 0 and site.is_float
 
 
+_COMBINED = Variant("combined", lambda site: len(site.parallel) > 1, join=_join)
+
 BATCH_MATMUL = (
     Variant("NN", functools.partial(_has_right_side, transposed=True), _turn_right_side),
     Variant("NT", functools.partial(_has_right_side, transposed=False), _turn_right_side),
@@ -132,6 +149,7 @@ BATCH_MATMUL = (
         )
         for block in BLOCKS
     ),
+    _COMBINED,
 )
 
 DENSE = (
@@ -141,6 +159,7 @@ DENSE = (
         Variant(f"packed/{block}", functools.partial(_is_packable_dense, block=block), same_call, alter=pack(block))
         for block in BLOCKS
     ),
+    _COMBINED,
 )
 
 
@@ -158,5 +177,5 @@ def suggest_dense(site: Site) -> str:
 
 def _has_poor_tiles(site: Site) -> bool:
     """Whether the tiles that TVM would take are no whole vectors, or single rows of many."""
-    more_rows, _ = _padding(site)
+    more_rows, _ = _padding(site, site.result.shape[-1])
     return site.result.shape[-1] % site.lanes != 0 or more_rows % 2 == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
 import tvm
@@ -18,7 +19,13 @@ VARIANTS: dict[str, tuple[Variant, ...]] = {
     "nn.dense": matmul.DENSE,
     "nn.conv2d": convolution.CONV2D,
 }
-"""By operator. What an op's first variant in a list of options means, ``default``, is not listed."""
+"""By operator. ``default``, which every op has, is not listed."""
+
+_PARALLEL_KEY: dict[str, Callable[[Site], str | None]] = {
+    "nn.batch_matmul": matmul.parallel_key,
+    "nn.dense": matmul.parallel_key,
+    "nn.conv2d": convolution.parallel_key,
+}
 
 _SUGGEST: dict[str, Callable[[Site], str]] = {
     "nn.batch_matmul": matmul.suggest_batch_matmul,
@@ -92,9 +99,28 @@ def chosen(flow: Dataflow, target: tvm.target.Target, names: Sequence[str]) -> d
 def sites(flow: Dataflow, target: str | tvm.target.Target) -> Iterator[Site]:
     """The ops that have variants, in order."""
     lanes = vector_lanes(as_target(target))
-    for op, operator in enumerate(flow.operators):
-        if operator.name in VARIANTS and not operator.is_function:
-            yield Site(flow, op, lanes)
+    found = [
+        Site(flow, op, lanes)
+        for op, operator in enumerate(flow.operators)
+        if operator.name in VARIANTS and not operator.is_function
+    ]
+    parallel = _parallel(found)
+    for site in found:
+        yield dataclasses.replace(site, parallel=parallel.get(site.op, ()))
+
+
+def _parallel(found: list[Site]) -> dict[int, tuple[int, ...]]:
+    """For ops that could be computed with others as one: all of them, in order."""
+    readers: dict[tuple[str, object], list[Site]] = {}
+    for site in found:
+        readers.setdefault((site.call.op.name, site.flow.uses[site.op][0]), []).append(site)
+    groups: dict[tuple[str, object, str], list[int]] = {}
+    for (name, left), those in readers.items():
+        for site in those if len(those) > 1 else ():
+            key = _PARALLEL_KEY[name](site)
+            if key is not None:
+                groups.setdefault((name, left, key), []).append(site.op)
+    return {op: tuple(group) for group in groups.values() if len(group) > 1 for op in group}
 
 
 def vector_lanes(target: tvm.target.Target) -> int:

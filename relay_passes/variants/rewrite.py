@@ -81,17 +81,17 @@ def _variant(
         assert variant.rewrite is not None
         members, results = [op], [variant.rewrite(site, variables)]
     new = {address(variable): argument for variable, argument in zip(variables, arguments, strict=True)}
-    for expr, children in post_order(relay.Tuple(results)):
-        if address(expr) in new:
-            continue
-        copy = with_children(expr, children, [new[address(child)] for child in children])
-        if isinstance(copy, relay.Call):
-            copy = relay.Call(copy.op, copy.args, copy.attrs, copy.type_args, op_span(op))
-            _remember(done.origin, copy.attrs, op)
-            if variant.alter is not None and copy.op.name in _ALTERED:
-                done.alter[address(copy.attrs)] = variant.alter
-        new[address(expr)] = copy
     for member, result in zip(members, results, strict=True):
+        for expr, children in post_order(result):
+            if address(expr) in new:
+                continue
+            copy = with_children(expr, children, [new[address(child)] for child in children])
+            if isinstance(copy, relay.Call):
+                copy = relay.Call(copy.op, copy.args, copy.attrs, copy.type_args, op_span(member))
+                _remember(done.origin, copy.attrs, member)
+                if variant.alter is not None and copy.op.name in _ALTERED:
+                    done.alter[address(copy.attrs)] = variant.alter
+            new[address(expr)] = copy
         yield member, new[address(result)]
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import tvm
 from tvm import relay
 
@@ -17,6 +19,8 @@ DEFAULT = "default"
 
 #: What TVM's AlterOpLayout asks of an op: ``(attrs, inputs, tensor infos, output type) -> call or None`` to keep it.
 Alter: TypeAlias = Callable[[Any, Sequence[relay.Expr], Sequence[Any], relay.Type], "relay.Expr | None"]
+
+Array: TypeAlias = npt.NDArray[Any]
 
 _FLOATS = {"float16", "float32", "float64"}
 
@@ -94,6 +98,10 @@ def same_call(site: Site, arguments: list[relay.Expr]) -> relay.Expr:
     """The op as it is, with attributes of its own: variants of layout are told apart by them."""
     attrs = tvm.ir.load_json(tvm.ir.save_json(site.attrs))
     return relay.Call(site.call.op, arguments, attrs, site.call.type_args)
+
+
+def constant(data: Array) -> relay.Constant:
+    return relay.Constant(tvm.nd.array(np.ascontiguousarray(data)))
 
 
 def keep(attrs: Any, inputs: Sequence[relay.Expr], infos: Sequence[Any], result: relay.Type) -> None:

@@ -53,7 +53,7 @@ def options_of(mod: tvm.IRModule, target: str = TARGET) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("kind", SHAPES)
-@pytest.mark.parametrize("name", [variant.name for variant in CONV2D])
+@pytest.mark.parametrize("name", [variant.name for variant in CONV2D if variant.join is None])
 def test_layouts_keep_the_numbers(name: str, kind: str) -> None:
     mod = conv(kind, stride=2 if kind == "plain" else 1)
     if name not in options_of(mod):
@@ -125,3 +125,34 @@ def test_rule_blocks_grouped_convolutions_only() -> None:
         base = prepare_base(conv(kind), target=AVX512)
         expected = "NCHWc/16" if kind == "grouped" else DEFAULT
         assert set(suggested(base, AVX512)) == {DEFAULT, expected}
+
+
+def test_parallel_convolutions_become_one() -> None:
+    x = relay.nn.relu(relay.var("x", shape=(1, 16, 8, 8)))
+
+    def branch(out: int, window: int = 1, stride: int = 1) -> relay.Expr:
+        padding = (window // 2, window // 2)
+        y = relay.nn.conv2d(
+            x,
+            weight(out, 16, window, window, seed=out),
+            strides=(stride, stride),
+            padding=padding,
+            channels=out,
+            kernel_size=(window, window),
+        )
+        return relay.nn.relu(y)
+
+    mod = as_module(relay.Tuple([branch(16), branch(24), branch(32, 3), branch(20), branch(8, stride=2)]))
+    base = prepare_base(mod, target=TARGET)
+    assert ["combined" in names for names, op in zip(options(base, TARGET), operators(base), strict=True)
+            if op == "nn.conv2d"] == [True, True, False, True, False]  # fmt: skip
+    finished = finish_as(mod, "combined")
+    assert operators(finished).count("nn.contrib_conv2d_NCHWc") == 3
+    assert_constants_are_folded(finished)
+    assert_same_numbers(mod, finished)
+
+
+def test_split_makes_one_convolution_per_group() -> None:
+    finished = finish_as(conv("grouped"), "split")
+    assert operators(finished).count("nn.contrib_conv2d_NCHWc") == 4
+    assert "split" not in options_of(conv("depthwise"))

@@ -9,7 +9,7 @@ from tvm import relay
 
 from relay_passes.dataflow import read
 from relay_passes.prepare import finish, prepare_base
-from relay_passes.variants import DEFAULT, options, suggested
+from relay_passes.variants import DEFAULT, options, origins, suggested
 from relay_passes.variants.matmul import BATCH_MATMUL, DENSE
 from tests.relay_passes.test_variants import (
     TARGET,
@@ -39,7 +39,18 @@ def options_of(mod: tvm.IRModule, name: str, target: str = TARGET) -> tuple[str,
     return options(base, target)[operators(base).index(name)]
 
 
-@pytest.mark.parametrize("name", [variant.name for variant in BATCH_MATMUL])
+def parallel(operator: str, count: int = 3) -> tvm.IRModule:
+    """Products of one value with several weights, as attention has them."""
+    x = relay.tanh(relay.var("x", shape=(1, 35, 24)))
+    if operator == "nn.dense":
+        x = relay.reshape(x, (35, 24))
+        parts = [relay.nn.dense(x, weight(16 + i, 24, seed=i)) for i in range(count)]
+    else:
+        parts = [relay.nn.batch_matmul(x, weight(1, 24, 16 + i, seed=i), transpose_b=False) for i in range(count)]
+    return as_module(relay.Tuple([relay.nn.relu(part) for part in parts]))
+
+
+@pytest.mark.parametrize("name", [variant.name for variant in BATCH_MATMUL if variant.join is None])
 def test_products_with_a_weight_keep_their_numbers(name: str) -> None:
     columns = 30 if "padded" in name else 32
     shape = (1, columns, 24) if name == "NN" else (1, 24, columns)
@@ -50,7 +61,7 @@ def test_products_with_a_weight_keep_their_numbers(name: str) -> None:
     assert_same_numbers(mod, finished)
 
 
-@pytest.mark.parametrize("name", [variant.name for variant in DENSE])
+@pytest.mark.parametrize("name", [variant.name for variant in DENSE if variant.join is None])
 def test_dense_keeps_its_numbers(name: str) -> None:
     mod = dense(30 if name == "padded" else 32)
     finished = finish_as(mod, name)
@@ -155,3 +166,43 @@ def test_variants_of_one_module_mix() -> None:
     found = [name for name in operators(finished) if "dense" in name or "matmul" in name]
     assert sorted(found) == ["nn.batch_matmul", "nn.batch_matmul", "nn.contrib_dense_pack", "nn.dense"]
     assert_same_numbers(mod, finished)
+
+
+@pytest.mark.parametrize("operator", ["nn.dense", "nn.batch_matmul"])
+def test_parallel_products_become_one(operator: str) -> None:
+    mod = parallel(operator)
+    finished = finish_as(mod, "combined")
+    assert operators(finished).count("nn.contrib_dense_pack") == 1
+    assert operators(finished).count("strided_slice") == 3
+    assert_constants_are_folded(finished)
+    assert_same_numbers(mod, finished)
+
+
+def test_only_those_that_choose_it_are_combined() -> None:
+    mod = parallel("nn.dense", 4)
+    base = prepare_base(mod, target=TARGET)
+    wanted = iter(["combined", "plain", "combined", DEFAULT])
+    names = [next(wanted) if name == "nn.dense" else DEFAULT for name in operators(base)]
+    finished = finish(base, target=TARGET, variants=names)
+    assert operators(finished).count("nn.contrib_dense_pack") == 2
+    assert operators(finished).count("nn.dense") == 1
+    assert_same_numbers(mod, finished)
+    found = origins(finished).tolist()
+    ops = [op for op, name in enumerate(names) if name == "combined"]
+    slices = [op for op, name in enumerate(operators(finished)) if name == "strided_slice"]
+    assert [found[op] for op in slices] == ops
+    assert found[operators(finished).index("nn.contrib_dense_pack")] == ops[0]
+
+
+def test_one_alone_may_choose_to_be_combined() -> None:
+    mod = parallel("nn.batch_matmul")
+    base = prepare_base(mod, target=TARGET)
+    first = operators(base).index("nn.batch_matmul")
+    names = ["combined" if op == first else DEFAULT for op in range(len(operators(base)))]
+    assert_same_numbers(mod, finish(base, target=TARGET, variants=names))
+
+
+def test_products_of_different_values_are_not_combined() -> None:
+    x, y = relay.var("x", shape=(4, 24)), relay.var("y", shape=(4, 24))
+    mod = as_module(relay.Tuple([relay.nn.dense(x, weight(16, 24)), relay.nn.dense(y, weight(16, 24, seed=1))]))
+    assert "combined" not in options_of(mod, "nn.dense")
