@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from tvm import relay
 
+from relay_passes.dataflow import Value
 from relay_passes.variants.variant import DEFAULT, Alter, Array, Site, Variant, constant, keep, same_call
 
 BLOCKS = (8, 16, 32)
@@ -111,6 +112,12 @@ def conv2d_like(site: Site, image: relay.Expr, weight: Array, groups: int = 1) -
     return relay.nn.conv2d(image, constant(weight), **new)
 
 
+def _channels_between(image: relay.Expr, like: Value, begin: int, end: int) -> relay.Expr:
+    """Some channels, with every axis told: AlterOpLayout can fail on a strided_slice that names its axes."""
+    batch, _, height, width = like.shape
+    return relay.strided_slice(image, [0, begin, 0, 0], [batch, end, height, width])
+
+
 def _can_be_split(site: Site) -> bool:
     inputs, _, groups = channels(site)
     return is_plain(site) and site.is_constant(1) and 1 < groups < inputs and groups <= _MOST_PARTS
@@ -122,7 +129,7 @@ def _split(site: Site, arguments: list[relay.Expr]) -> relay.Expr:
     step = inputs // groups
     weights = np.split(site.argument(1).expr.data.numpy(), groups)
     parts = [
-        conv2d_like(site, relay.strided_slice(arguments[0], [i * step], [(i + 1) * step], axes=[1]), part)
+        conv2d_like(site, _channels_between(arguments[0], site.argument(0), i * step, (i + 1) * step), part)
         for i, part in enumerate(weights)
     ]
     return relay.concatenate(parts, axis=1)

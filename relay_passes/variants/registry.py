@@ -10,14 +10,14 @@ from tvm.target.x86 import get_simd_32bit_lanes
 
 from relay_passes.dataflow import Dataflow, read
 from relay_passes.targets import as_target
-from relay_passes.variants import convolution, matmul
+from relay_passes.variants import convolution, matmul, winograd
 from relay_passes.variants.variant import DEFAULT, Site, Variant
 from tvm_go.errors import PlanError
 
 VARIANTS: dict[str, tuple[Variant, ...]] = {
     "nn.batch_matmul": matmul.BATCH_MATMUL,
     "nn.dense": matmul.DENSE,
-    "nn.conv2d": convolution.CONV2D,
+    "nn.conv2d": (*convolution.CONV2D, *winograd.CONV2D),
 }
 """By operator. ``default``, which every op has, is not listed."""
 

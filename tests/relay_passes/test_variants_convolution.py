@@ -10,6 +10,8 @@ from relay_passes.dataflow import read
 from relay_passes.prepare import finish, prepare_base
 from relay_passes.variants import DEFAULT, options, suggested
 from relay_passes.variants.convolution import CONV2D
+from relay_passes.variants.variant import Variant
+from relay_passes.variants.winograd import CONV2D as WINOGRAD
 from tests.relay_passes.test_variants import (
     AVX512,
     TARGET,
@@ -85,7 +87,8 @@ def test_layouts_are_what_the_name_says(kind: str, name: str, data: str, kernel:
 
 
 def test_options_leave_out_blocks_that_are_the_same() -> None:
-    assert options_of(conv("plain")) == (DEFAULT, "NCHW", "NCHWc/8", "NCHWc/16", "NCHWc/32", "NHWC")
+    layouts = ("NCHW", "NCHWc/8", "NCHWc/16", "NCHWc/32", "NHWC")
+    assert options_of(conv("plain")) == (DEFAULT, *layouts, "winograd/2", "winograd/4")
     assert "NCHWc/32" not in options_of(conv("grouped"))  # 8 and 16 channels in each group
 
 
@@ -150,6 +153,31 @@ def test_parallel_convolutions_become_one() -> None:
     assert operators(finished).count("nn.contrib_conv2d_NCHWc") == 3
     assert_constants_are_folded(finished)
     assert_same_numbers(mod, finished)
+
+
+@pytest.mark.parametrize("padding", [(0, 0), (1, 1), (0, 1, 2, 1)])
+@pytest.mark.parametrize("variant", WINOGRAD, ids=lambda variant: str(variant.name))
+def test_winograd_fits_any_size_and_padding(variant: Variant, padding: tuple[int, ...]) -> None:
+    x = relay.nn.relu(relay.var("x", shape=(2, 6, 9, 12)))
+    y = relay.nn.conv2d(x, weight(10, 6, 3, 3), padding=padding, channels=10, kernel_size=(3, 3))
+    mod = as_module(relay.tanh(y))
+    finished = finish_as(mod, variant.name)
+    assert operators(finished).count("nn.batch_matmul") == 1
+    assert_constants_are_folded(finished)
+    assert_same_numbers(mod, finished)
+
+
+@pytest.mark.parametrize(
+    "change", [{"strides": (2, 2)}, {"dilation": (2, 2)}, {"groups": 2}, {"kernel_size": (1, 1)}], ids=str
+)
+def test_winograd_is_for_single_steps_of_three_by_three(change: dict[str, object]) -> None:
+    options_given: dict[str, object] = {"kernel_size": (3, 3), "groups": 1, **change}
+    window, groups = options_given["kernel_size"], options_given["groups"]
+    assert isinstance(window, tuple)
+    assert isinstance(groups, int)
+    x = relay.var("x", shape=(1, 8, 9, 9))
+    y = relay.nn.conv2d(x, weight(8, 8 // groups, *window), channels=8, **options_given)
+    assert not any("winograd" in name for name in options_of(as_module(y)))
 
 
 def test_split_makes_one_convolution_per_group() -> None:
