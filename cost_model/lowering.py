@@ -12,7 +12,8 @@ from tvm.driver import _ffi_api as driver
 from tvm.relay.backend import te_compiler
 
 from cost_model.kernel_inputs import TensorSpec
-from relay_passes.lowering import lowering_scope, pass_config
+from relay_passes.lowering import NO_COMPUTATION, lowering_scope, pass_config
+from relay_passes.schedules import NotSchedulableError
 from tvm_go.lowering import TE, Lowering
 
 # TVM asks for its build options once per dimension of every op, 2 ms each: a third of all lowering time.
@@ -36,15 +37,28 @@ def lower_primitive(
         The name that the kernel gets in its library.
     lowering : Lowering
         How to schedule it.
+
+    Raises
+    ------
+    NotSchedulableError
+        If it cannot be lowered so.
     """
     compiler = te_compiler.get()
     if lowering == TE:
         lowered = compiler.lower(function, target)
     else:
         compiler.clear()  # it may hold the function in another lowering
-        with pass_config(), lowering_scope(lambda func: lowering, target):
+        seen: list[tvm.tir.PrimFunc] = []
+
+        def choose(func: tvm.tir.PrimFunc) -> Lowering:
+            seen.append(func)
+            return lowering
+
+        with pass_config(), lowering_scope(choose, target):
             lowered = compiler.lower(function, target)
         compiler.clear()
+        if not seen:  # TVM went on with TE
+            raise NotSchedulableError(NO_COMPUTATION)
     kernel = lowered.funcs[lowered.prim_fn_var]
     return kernel.with_attr("global_symbol", symbol).with_attr("target", target)
 

@@ -104,19 +104,23 @@ class KernelOracle:
             self.measured += 1
             self._take(record, from_log=False)
 
-    def best(self, key: str) -> KernelRecord:
-        """The fastest usable answer for a kernel; any failure if none is usable."""
-        records = sorted(self.answers[key].values(), key=lambda record: (not record.succeeded, record.median_ms))
-        return records[0]
+    def best(self, key: str, *, tuned: bool = True) -> KernelRecord:
+        """The fastest usable answer for a kernel, if asked without tuned lowerings; any failure if none is usable."""
+        answers = [record for lowering, record in self.answers[key].items() if tuned or not lowering.is_tuned]
+        return min(answers, key=lambda record: (not record.succeeded, record.median_ms))
 
     def best_ms(self, key: str) -> float:
         """Milliseconds by the best lowering; ``inf`` if all fail."""
         record = self.best(key)
         return record.median_ms if record.succeeded else float("inf")
 
-    def best_lowering(self, key: str) -> Lowering:
+    def best_lowering(self, key: str, *, tuned: bool = True) -> Lowering:
         """By what the fastest usable answer was made."""
-        return Lowering.from_text(self.best(key).lowering)
+        return Lowering.from_text(self.best(key, tuned=tuned).lowering)
+
+    def knows(self, key: str) -> bool:
+        """Whether anything was answered for a kernel."""
+        return key in self.answers
 
     def te_ms(self, key: str) -> float:
         """Milliseconds by TVM's own schedule; ``inf`` if it fails or was not asked for."""

@@ -19,7 +19,7 @@ from relay_passes.dataflow import Dataflow
 from relay_passes.error_text import meaningful_lines
 from relay_passes.library import build_in_folder, loader_on, write_module
 from relay_passes.stack import with_deep_stack
-from relay_passes.verify import Verification, verify
+from relay_passes.verify import MOST_LOADS, Verification, verify
 from tvm_go.graph import Int32, OpGraph
 from tvm_go.lowering import Lowering
 
@@ -79,6 +79,7 @@ def compare_whole(
     target: tvm.target.Target,
     connection: RpcConnection,
     device_kind: str,
+    most_loads: int = MOST_LOADS,
 ) -> WholeOutcome:
     """Build the default and another plan of a model, run both on the same inputs over RPC, and time them in turns.
 
@@ -107,6 +108,7 @@ def compare_whole(
                     device_kind,
                     [str(folder) for folder in folders],
                     _inputs(default.mod, default.flow, default.graph.structural_hash),
+                    most_loads,
                     timeout_s=_RUN_TIMEOUT_S,
                 )
             except (ChildFailure, tvm.TVMError, RuntimeError) as error:
@@ -153,7 +155,9 @@ def _build_both(children: Sequence[ChildProcess], folders: Sequence[Path], targe
         return list(pool.map(build, children, folders))
 
 
-def _verify_on(address: RpcAddress, device_kind: str, folders: list[str], given: _Inputs) -> Verification:
+def _verify_on(
+    address: RpcAddress, device_kind: str, folders: list[str], given: _Inputs, most_loads: int
+) -> Verification:
     """Runs in a child: load both builds on a server, compare and time them."""
     arrays = random_inputs(given.specs, given.values, given.key)
     session = open_session(address, session_timeout_s=_RUN_TIMEOUT_S)
@@ -162,6 +166,7 @@ def _verify_on(address: RpcAddress, device_kind: str, folders: list[str], given:
         load_default, load_plan = (
             loader_on(session, Path(folder), device, f"whole_{number}.so") for number, folder in enumerate(folders)
         )
-        return verify(load_default, load_plan, dict(zip(given.names, arrays, strict=True)), device)
+        inputs = dict(zip(given.names, arrays, strict=True))
+        return verify(load_default, load_plan, inputs, device, most_loads=most_loads)
     finally:
         close_session(session)

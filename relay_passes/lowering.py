@@ -18,7 +18,7 @@ from tvm.relay.backend import te_compiler
 from tvm.tir.schedule import Schedule, Trace
 
 from relay_passes.dataflow import read
-from relay_passes.schedules import Tiling, generic_schedule, with_vector_math
+from relay_passes.schedules import NotSchedulableError, Tiling, generic_schedule, with_vector_math
 from tvm_go.lowering import TE, Lowering
 
 Chooser = Callable[[tvm.tir.PrimFunc], Lowering]
@@ -43,6 +43,7 @@ PASS_CONFIG = {
     "tir.disable_cse_tir": True,  # LLVM does it too; TVM's leaves vector `Let`s, which some LLVMs refuse
 }
 _ATTRIBUTE = "tvm_go_lowering"
+NO_COMPUTATION = "an op in this kernel is code of TVM's own, not a computation to schedule: only TE's schedule takes it"
 
 
 @contextlib.contextmanager
@@ -128,7 +129,13 @@ def chooser_of(functions: Iterable[tuple[relay.Function, Lowering]], target: tvm
 def computation_of(function: relay.Function, target: tvm.target.Target) -> tvm.tir.PrimFunc:
     """What a kernel computes, as TIR without a schedule.
 
-    Must run inside `relay_passes.targets.build_scopes(target)`: the strategy decides on the computation as well.
+    Must run inside `relay_passes.targets.build_scopes(target)`: the strategy decides on the computation as well. TVM's
+    TE compiler must not hold the kernel.
+
+    Raises
+    ------
+    NotSchedulableError
+        If TVM has no TIR for it.
     """
     found: list[tvm.tir.PrimFunc] = []
 
@@ -143,7 +150,7 @@ def computation_of(function: relay.Function, target: tvm.target.Target) -> tvm.t
         if not found:
             raise
     if not found:
-        raise tvm.TVMError("TVM's TE compiler had this kernel in its cache: empty that first")
+        raise NotSchedulableError(NO_COMPUTATION)
     return found[0]
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from relay_passes.numerics import compare
 
-_FEWEST_LOADS, _MOST_LOADS = 3, 5
+_FEWEST_LOADS, MOST_LOADS = 3, 5
+_LOADS_FOR_A_CLEAR_CASE, _CLEAR_RATIO = 2, 1.5  # loads differ by some percent: no more of them are needed then
 _LOADING_LIMIT_S = 60.0  # beyond it the fewest loads must do: half a gigabyte of weights takes long to get to a server
 _ROUND_MS = 40.0  # of each build in each round: long against a scheduler's tick
 _FEWEST_ROUNDS, _MOST_ROUNDS = 3, 8  # per load
@@ -66,7 +67,12 @@ class Verification:
 
 
 def verify(
-    load_default: Callable[[], Any], load_plan: Callable[[], Any], inputs: dict[str, NDArray[Any]], device: Any
+    load_default: Callable[[], Any],
+    load_plan: Callable[[], Any],
+    inputs: dict[str, NDArray[Any]],
+    device: Any,
+    *,
+    most_loads: int = MOST_LOADS,
 ) -> Verification:
     """Compare the outputs of two builds on the same inputs, then time them in turns.
 
@@ -79,12 +85,16 @@ def verify(
         Make a fresh ``tvm.contrib.graph_executor.GraphModule`` on the device, local or remote.
     inputs : dict of str to array
     device : tvm.runtime.Device
+    most_loads : int
+        How often to load both at most.
     """
     same, max_error = True, 0.0
     loads: list[list[tuple[float, float]]] = []
     start = time.monotonic()
-    while len(loads) < _MOST_LOADS:
+    while len(loads) < most_loads:
         if len(loads) >= _FEWEST_LOADS and time.monotonic() - start > _LOADING_LIMIT_S:
+            break
+        if len(loads) >= _LOADS_FOR_A_CLEAR_CASE and _is_clear(loads):
             break
         if len(loads) % 2:  # neither build always comes first in memory
             plan = load_plan()
@@ -97,6 +107,11 @@ def verify(
             same, max_error = same and ok, max(max_error, error)
         loads.append(time_in_turns(_clock(default, device), _clock(plan, device)))
     return Verification(same, max_error, summary(loads))
+
+
+def _is_clear(loads: Sequence[Sequence[tuple[float, float]]]) -> bool:
+    ratios = [default / plan for rounds in loads for default, plan in rounds]
+    return min(ratios) > _CLEAR_RATIO or max(ratios) < 1 / _CLEAR_RATIO
 
 
 def time_in_turns(default: Clock, plan: Clock) -> list[tuple[float, float]]:

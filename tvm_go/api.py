@@ -32,6 +32,7 @@ def tune(
     rpc: RpcConfig | None = None,
     measure: MeasureConfig | None = None,
     name: str = "model",
+    ablate: bool = False,
     callbacks: TuneCallbacks | None = None,
 ) -> GraphPlan:
     """Find a plan for a model: which of its ops form one kernel.
@@ -50,7 +51,8 @@ def tune(
         Tuning log: what stands in it is not measured again, what is measured is appended. None keeps nothing.
     budget
         Distinct kernels that the search may ask for, be they measured or in the log. The default plan's own kernels
-        are always measured.
+        are always measured, unless it is 0: then variants and lowerings are chosen by rule, and only the plan as a
+        whole is measured.
     seconds
         Time limit of the search.
     strategy
@@ -65,6 +67,8 @@ def tune(
         How to build and time kernels.
     name
         Name of the model in the log.
+    ablate
+        Measure as well what each kind of decision adds to a faster plan (``plan.provenance["gains"]``).
     callbacks
         Told of stages, kernels and progress.
 
@@ -90,6 +94,7 @@ def tune(
         rpc=rpc,
         measure=measure,
         name=name,
+        ablate=ablate,
         callbacks=callbacks,
     ).plan
 

@@ -31,6 +31,7 @@ class Answers(Protocol):
 
     def best(self, key: str) -> Answer: ...
     def te_ms(self, key: str) -> float: ...
+    def knows(self, key: str) -> bool: ...
     def failures(self) -> Iterable[Answer]: ...
 
 
@@ -110,6 +111,7 @@ class TuneResult:
     failures: dict[str, int]
     seconds: dict[str, float]
     kernels: tuple[KernelLine, ...]
+    gains: dict[str, float]
     error: str = ""
 
     @property
@@ -137,6 +139,7 @@ class TuneResult:
             "measured": self.measured,
             "from_log": self.from_log,
             "failures": self.failures,
+            "gains": {name: round(value, 4) for name, value in self.gains.items()},
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "error": self.error,
         }
@@ -195,6 +198,7 @@ def summarize(
         failures={str(kind): count for kind, count in sorted(failures.items())},
         seconds=seconds,
         kernels=_kernel_lines(shown, plan, oracle),
+        gains=dict(details.get("gains", {})),
         error=str(details.get("error", "")),
     )
 
@@ -211,6 +215,8 @@ def _running(problem: Problem, kernel: Int32) -> int:
 def _kernel_lines(problem: Problem, plan: GraphPlan, oracle: Answers) -> tuple[KernelLine, ...]:
     changes = kernel_changes(problem.graph, plan.kernel, problem.default)
     keys = problem.paid_keys(plan.kernel)
+    if not all(oracle.knows(key) for key in keys if key):
+        return ()  # nothing was measured
     kinds = [lowering.kind for lowering in plan.lowering] or ["te"] * len(keys)
     lines = Counter((key, change, kind) for key, change, kind in zip(keys, changes, kinds, strict=True) if key)
     result = []

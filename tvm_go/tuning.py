@@ -22,6 +22,7 @@ from relay_passes.prepare import prepare_base
 from relay_passes.targets import as_target
 from relay_passes.variants import suggested
 from tuning_logs import KernelRecord, TuningLog
+from tvm_go.by_rule import lowerings_by_rule
 from tvm_go.errors import UnsupportedModelError, UsageError
 from tvm_go.lowering import TE, Lowering
 from tvm_go.model import Model
@@ -76,6 +77,7 @@ def tune_graph(
     rpc: RpcConfig | None = None,
     measure: MeasureConfig | None = None,
     name: str = "model",
+    ablate: bool = False,
     callbacks: TuneCallbacks | None = None,
 ) -> TuneResult:
     """Search, measure and verify a plan; see :func:`tvm_go.tune` for the parameters.
@@ -104,26 +106,34 @@ def tune_graph(
             ask = oracle.on(model.flow, model.graph)
             return Problem(model.graph, model.default, rule, ask, limits, callbacks.on_progress)
 
+        baseline = problem_of(default)
+        candidates = [(baseline, default), *((problem_of(model), model) for model in others)]
+        problem, model = candidates[-1]
+        te_ms: float | None = None  # of the default plan's kernels
         with watch.stage("default", callbacks):
-            baseline = problem_of(default)
-            baseline.cost_default()
-            te_ms = sum(oracle.te_ms(key) for key in baseline.paid_keys(default.default) if key)
-            if te_ms == float("inf"):
-                raise UnsupportedModelError(_default_failure(oracle))
-            candidates = [(baseline, default), *((problem_of(model), model) for model in others)]
-            problem, model = min(candidates, key=lambda pair: pair[0].cost_default())
+            if budget:
+                baseline.cost_default()
+                te_ms = sum(oracle.te_ms(key) for key in baseline.paid_keys(default.default) if key)
+                if not np.isfinite(te_ms):
+                    raise UnsupportedModelError(_default_failure(oracle))
+                problem, model = min(candidates, key=lambda pair: pair[0].cost_default())
 
         def found_plan() -> GraphPlan:
-            lowering = [oracle.best_lowering(key) if key else TE for key in problem.paid_keys(problem.best)]
+            keys = problem.paid_keys(problem.best)
+            if budget:
+                lowering = [oracle.best_lowering(key) if key else TE for key in keys]
+            else:
+                lowering = lowerings_by_rule(model.graph, problem.best, keys, oracle.tuned)
             details = _provenance(problem, strategy_name, seed, name)
             return model.plan(problem.best, rules, _shortened(lowering), sum_of_default_kernels_ms=te_ms, **details)
 
         record = None
         with contextlib.suppress(KeyboardInterrupt):  # what was measured is logged; the best plan so far is returned
             with watch.stage("search", callbacks):
-                search(problem, np.random.default_rng(seed))
+                if budget:
+                    search(problem, np.random.default_rng(seed))
             with watch.stage("verify", callbacks):
-                record = verified(default, model, found_plan(), name, measurer, records)
+                record = verified(default, model, found_plan(), name, oracle, ablate=ablate)
         searching = watch.seconds["default"] + watch.seconds["search"] - measurer.build_seconds - measurer.run_seconds
         spent = {
             "prepare": watch.seconds["prepare"],
@@ -176,7 +186,7 @@ def _provenance(problem: Problem, strategy_name: str, seed: int, name: str) -> d
         "seed": seed,
         "budget": problem.budget.kernels,
         "kernels_asked": problem.spent,
-        "sum_of_kernels_ms": problem.best_ms,
+        "sum_of_kernels_ms": problem.best_ms if problem.spent else None,
         "host_cpu": host_cpu(),
         "versions": versions(),
     }

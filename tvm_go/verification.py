@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from cost_model.measure import Measurer
+from cost_model.oracle import KernelOracle
 from cost_model.provenance import host_cpu, versions
 from cost_model.whole_model import WholeOutcome, compare_whole
-from tuning_logs import PlanRecord, TuningLog
+from tuning_logs import PlanRecord
+from tvm_go.ablation import gains
 from tvm_go.errors import UnsupportedModelError
 from tvm_go.model import Model
 from tvm_go.plan import GraphPlan
 
 
 def verified(
-    default: Model, model: Model, plan: GraphPlan, name: str, measurer: Measurer, log: TuningLog
+    default: Model, model: Model, plan: GraphPlan, name: str, oracle: KernelOracle, *, ablate: bool
 ) -> PlanRecord:
     """The verdict on a whole plan: from the log if it stands there, else measured and logged.
 
@@ -22,10 +23,13 @@ def verified(
         In TVM's own forms.
     model : Model
         In the forms of the plan.
+    ablate : bool
+        Whether to measure as well what each kind of decision adds to a faster plan.
     """
+    measurer, log = oracle.measurer, oracle.log
     kind = measurer.device_kind()
     for record in log.plans(plan.workload, plan.target, device_kind=kind):
-        if record.plan_key == plan.key:
+        if record.plan_key == plan.key and ("gains" in record.provenance or not ablate or record.verdict != "faster"):
             return record
     outcome = compare_whole(
         default.build_of(default.plan(default.default, "tvm")),
@@ -36,6 +40,9 @@ def verified(
     )
     if outcome.default_failed:
         raise UnsupportedModelError(f"TVM's default build of the model fails: {outcome.error}")
+    checked = outcome.verification
+    if ablate and checked is not None and checked.verdict == "faster":
+        plan = plan.with_provenance(gains=gains(default, model, plan, oracle, measurer))
     record = _plan_record(plan, outcome, name, kind)
     log.append(record)
     return record

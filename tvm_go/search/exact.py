@@ -77,6 +77,7 @@ def candidate_kernels(graph: OpGraph, rules: Rules, depth: int) -> list[Int32] |
                 graph.moves_whole,
                 rules.wide,
                 rules.max_ops,
+                rules.max_anchors,
                 inside,
                 after,
             )

@@ -28,7 +28,10 @@ def render(result: TuneResult, plan_path: Path, console: Console, *, brief: bool
     if not brief:
         if result.verdict != "interrupted":
             console.print(_comparison(result))
-        console.print(_kernels(result))
+        if result.gains:
+            console.print(_gains(result))
+        if result.kernels:
+            console.print(_kernels(result))
         console.print(_effort(result), highlight=False, soft_wrap=True)
     console.print(f"{verdict_line(result)}; plan: {plan_path}", highlight=False, soft_wrap=True)
 
@@ -51,6 +54,15 @@ def _comparison(result: TuneResult) -> Table:
     if result.verdict != "default":
         found_kernels = str(result.kernels_found)
         table.add_row(name, _ms(result.found_ms), f"{result.ratio:.3f}", interval, found_kernels)
+    return table
+
+
+def _gains(result: TuneResult) -> Table:
+    table = Table(title="What each decision adds", title_justify="left")
+    table.add_column("without it, TVM's default in its place")
+    table.add_column("speed-up by it", justify="right")
+    for name, gain in result.gains.items():
+        table.add_row(name, f"{gain:.3f}")
     return table
 
 

@@ -55,7 +55,9 @@ def add_tune_graph_parser(subparsers: Any, _: argparse.ArgumentParser, __: objec
     parser.add_argument(
         "--rules", default="open", choices=RULE_SET_NAMES, help="what a kernel may hold; default: %(default)s."
     )
-    parser.add_argument("--budget", default=200, help="distinct kernels to ask for; default: %(default)s.", **number)
+    parser.add_argument(
+        "--budget", default=200, help="distinct kernels to ask for; 0: a plan by rule; default: %(default)s.", **number
+    )
     parser.add_argument("--seconds", metavar="S", type=float, default=float("inf"), help="time limit of the search.")
     parser.add_argument("--seed", default=0, help="same seed and log: same plan; default: %(default)s.", **number)
     parser.add_argument("--rpc-tracker", metavar="HOST:PORT", help="measure through this tracker; default: our own.")
@@ -63,6 +65,9 @@ def add_tune_graph_parser(subparsers: Any, _: argparse.ArgumentParser, __: objec
     parser.add_argument("--model-format", choices=frontends.get_frontend_names(), help="default: by file ending.")
     parser.add_argument(
         "--input-shapes", metavar="SHAPES", type=parse_shape_string, help='"name:[1,3,224,224] other:[1,10]".'
+    )
+    parser.add_argument(
+        "--no-ablation", action="store_true", help="do not measure what each kind of decision adds to the plan."
     )
     parser.add_argument("-v", "--verbose", action="count", default=0, help="show where an unexpected error comes from.")
     parser.add_argument("--quiet", action="store_true", help="print the verdict only.")
@@ -95,6 +100,7 @@ def drive_tune_graph(args: argparse.Namespace) -> int:
                 seed=args.seed,
                 rpc=rpc,
                 name=Path(args.FILE).stem,
+                ablate=not args.no_ablation,
                 callbacks=progress,
             )
         except MeasureError as error:
@@ -115,9 +121,9 @@ def drive_tune_graph(args: argparse.Namespace) -> int:
 
 def _check_numbers(args: argparse.Namespace) -> None:
     """Argparse knows types, not ranges."""
-    for option, good in (("budget", args.budget >= 1), ("seconds", args.seconds > 0), ("seed", args.seed >= 0)):
+    for option, good in (("budget", args.budget >= 0), ("seconds", args.seconds > 0), ("seed", args.seed >= 0)):
         if not good:
-            least = "0 or more" if option == "seed" else "more than 0"
+            least = "more than 0" if option == "seconds" else "0 or more"
             raise UsageError(f"--{option} is {getattr(args, option):g}; it must be {least}")
 
 
