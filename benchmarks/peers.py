@@ -12,12 +12,15 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tvm
 from tvm import relay
 from tvm.contrib.graph_executor import GraphModule
 
+import tvm_go
 from benchmarks import torch_models, zoo
 from benchmarks.light_onnx import Array
 from benchmarks.own_process import CORES, OwnProcess, PeerError, Run
@@ -81,6 +84,11 @@ def relay_build(name: str, threads: int | None = None, seed: int = 0) -> Peer:
     return Peer("relay.build", partial(_relay_build, name, threads or len(CORES), seed))
 
 
+def planned_build(name: str, label: str, plan: Path, threads: int | None = None, seed: int = 0) -> Peer:
+    """Return our build of a model by a plan file, on the inputs that the peers get."""
+    return Peer(label, partial(_planned_build, name, plan, threads or len(CORES), seed))
+
+
 def torch_model(model: zoo.ZooModel, seed: int) -> torch_models.TorchModel:
     """Return a PyTorch module with the weights of `model`, which is `zoo.load(name, seed)`."""
     if model.name in torch_models.NAMES:
@@ -140,6 +148,16 @@ def _relay_build(name: str, threads: int, seed: int) -> Run:
     model, inputs = _load(name, threads, seed)
     with targets.build_scopes(target):
         library = relay.build(model.mod, target, params=model.params)
+    return _executor(library, inputs, threads)
+
+
+def _planned_build(name: str, plan: Path, threads: int, seed: int) -> Run:
+    model, inputs = _load(name, threads, seed)
+    library = tvm_go.build(model.mod, model.params, plan=tvm_go.GraphPlan.load(plan))
+    return _executor(library, inputs, threads)
+
+
+def _executor(library: Any, inputs: dict[str, Array], threads: int) -> Run:
     big_cores_first = 1
     tvm.get_global_func("runtime.config_threadpool")(big_cores_first, threads)
     executor = GraphModule(library["default"](tvm.cpu(0)))
@@ -160,7 +178,8 @@ def max_relative_difference(values: Sequence[Array], reference: Sequence[Array])
     return float(np.max([np.abs(value - expected).max() / np.abs(expected).max() for value, expected in pairs]))
 
 
-def _start(peer: Peer) -> OwnProcess | PeerError:
+def start(peer: Peer) -> OwnProcess | PeerError:
+    """Start a system in its own process; the reason where that fails."""
     try:
         return OwnProcess(peer.prepare)
     except PeerError as error:
@@ -169,7 +188,7 @@ def _start(peer: Peer) -> OwnProcess | PeerError:
 
 def _rows(name: str, threads: int, seed: int) -> Iterator[tuple[str, str, str]]:
     """Yield the name of each system, its time, and its difference or why it failed; they are timed in turns."""
-    started = {peer.name: _start(peer) for peer in (relay_build(name, threads, seed), *peers(name, threads, seed))}
+    started = {peer.name: start(peer) for peer in (relay_build(name, threads, seed), *peers(name, threads, seed))}
     times: dict[str, list[float]] = {key: [] for key in started}
     with contextlib.ExitStack() as stack:
         running = {

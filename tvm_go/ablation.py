@@ -9,10 +9,11 @@ import numpy as np
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
 from cost_model.whole_model import WholeBuild, compare_whole
+from tvm_go.by_rule import lowerings_by_rule
 from tvm_go.graph import Int32
 from tvm_go.kernels import kernel_keys, members
 from tvm_go.legalize import execution_order, te_takes
-from tvm_go.lowering import TE, Lowering
+from tvm_go.lowering import TE
 from tvm_go.model import Model
 from tvm_go.plan import GraphPlan
 
@@ -59,9 +60,11 @@ def ablated_builds(default: Model, model: Model, plan: GraphPlan, oracle: Kernel
 
 
 def _by_fuse_ops(model: Model, oracle: KernelOracle) -> WholeBuild:
-    """FuseOps' kernels, each in the best lowering that is known."""
+    """FuseOps' kernels, each in the best lowering that is known, else by rule."""
     keys = kernel_keys(model.graph, model.default)
-    lowering: list[Lowering] = [oracle.best_lowering(key) if key in oracle.answers else TE for key in keys]
+    by_rule = lowerings_by_rule(model.graph, model.default, keys, oracle.tuned)
+    pairs = zip(keys, by_rule, strict=True)
+    lowering = [oracle.best_lowering(key) if oracle.knows(key) else ruled for key, ruled in pairs]
     return WholeBuild(model.mod, model.flow, model.graph, model.default, lowering)
 
 

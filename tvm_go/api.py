@@ -29,6 +29,7 @@ def tune(
     strategy: str = "annealing",
     rules: str = "open",
     seed: int = 0,
+    kernel_trials: int = 0,
     rpc: RpcConfig | None = None,
     measure: MeasureConfig | None = None,
     name: str = "model",
@@ -61,6 +62,8 @@ def tune(
         Rule set of the legaliser: ``tvm``, ``wide`` or ``open``.
     seed
         Same seed, same log: same plan.
+    kernel_trials
+        Schedules to try for the kernels of the plan that promise most, beyond those that rules give.
     rpc
         An existing RPC tracker; None starts a tracker and a server on this machine.
     measure
@@ -91,6 +94,7 @@ def tune(
         strategy_name=strategy,
         rules=rules,
         seed=seed,
+        kernel_trials=kernel_trials,
         rpc=rpc,
         measure=measure,
         name=name,

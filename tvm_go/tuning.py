@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import tvm
 from tvm import relay
 
 from cost_model.config import MeasureConfig, RpcConfig
+from cost_model.kernel_tuning import TunableKernel, tune_kernels
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
 from cost_model.provenance import host_cpu, versions
@@ -24,6 +26,7 @@ from relay_passes.variants import suggested
 from tuning_logs import KernelRecord, TuningLog
 from tvm_go.by_rule import lowerings_by_rule
 from tvm_go.errors import UnsupportedModelError, UsageError
+from tvm_go.graph import Int32
 from tvm_go.lowering import TE, Lowering
 from tvm_go.model import Model
 from tvm_go.plan import GraphPlan
@@ -37,7 +40,7 @@ class TuneCallbacks:
     """What a caller may follow; every method may be overridden and does nothing by default."""
 
     def on_stage(self, name: str) -> None:
-        """A stage begins: ``prepare``, ``default``, ``search``, ``verify``."""
+        """A stage begins: ``prepare``, ``default``, ``search``, ``tune``, ``verify``."""
 
     def on_kernel(self, record: KernelRecord, from_log: bool) -> None:
         """A kernel's time is known."""
@@ -74,6 +77,7 @@ def tune_graph(
     strategy_name: str = "annealing",
     rules: str = "open",
     seed: int = 0,
+    kernel_trials: int = 0,
     rpc: RpcConfig | None = None,
     measure: MeasureConfig | None = None,
     name: str = "model",
@@ -86,8 +90,9 @@ def tune_graph(
     """
     callbacks = callbacks or TuneCallbacks()
     search, rule = strategy(strategy_name), rule_set(rules)
-    if seed < 0:
-        raise UsageError(f"seed {seed} is negative: give 0 or more")
+    for option, value in (("seed", seed), ("budget", budget), ("kernel_trials", kernel_trials)):
+        if value < 0:
+            raise UsageError(f"{option} {value} is negative: give 0 or more")
     parsed = as_target(target)
     _check_back_end(parsed)
     watch = Stopwatch()
@@ -132,9 +137,14 @@ def tune_graph(
             with watch.stage("search", callbacks):
                 if budget:
                     search(problem, np.random.default_rng(seed))
+            if kernel_trials:
+                with watch.stage("tune", callbacks):
+                    kernels = tunable_kernels(model, problem.best, problem.paid_keys(problem.best))
+                    tune_kernels(kernels, oracle, trials=kernel_trials, seed=seed, target=parsed)
             with watch.stage("verify", callbacks):
                 record = verified(default, model, found_plan(), name, oracle, ablate=ablate)
-        searching = watch.seconds["default"] + watch.seconds["search"] - measurer.build_seconds - measurer.run_seconds
+        stages = [watch.seconds.get(stage, 0.0) for stage in ("default", "search", "tune")]
+        searching = sum(stages) - measurer.build_seconds - measurer.run_seconds
         spent = {
             "prepare": watch.seconds["prepare"],
             "compile": measurer.build_seconds,
@@ -145,6 +155,15 @@ def tune_graph(
         counts = (oracle.measured, oracle.hits)
         own = (baseline, default.plan(default.default, "tvm"))
         return summarize(own, problem, found_plan(), record, oracle, counts, spent)
+
+
+def tunable_kernels(model: Model, kernel: Int32, keys: Sequence[str]) -> list[TunableKernel]:
+    """The kernels of a partition that take time, with how often each occurs."""
+    counts = Counter(key for key in keys if key)
+    return [
+        TunableKernel(key, one, model.flow, model.graph, counts[key])
+        for key, one in model.kernels_of(kernel, keys).items()
+    ]
 
 
 def is_cpu(target: tvm.target.Target) -> bool:

@@ -17,9 +17,10 @@ _STAGES = {
     "prepare": "preparing the graph",
     "default": "timing TVM's default",
     "search": "searching",
+    "tune": "tuning kernels",
     "verify": "verifying the plan",
 }
-_COUNTED = ("default", "search")  # stages that ask for kernels, one after the other
+_COUNTED = ("default", "search", "tune")  # stages that ask for kernels, one after the other
 _LINE_EVERY_S = 10.0
 
 

@@ -60,6 +60,9 @@ def add_tune_graph_parser(subparsers: Any, _: argparse.ArgumentParser, __: objec
     )
     parser.add_argument("--seconds", metavar="S", type=float, default=float("inf"), help="time limit of the search.")
     parser.add_argument("--seed", default=0, help="same seed and log: same plan; default: %(default)s.", **number)
+    parser.add_argument(
+        "--kernel-trials", default=0, help="schedules to try for the plan's kernels; default: %(default)s.", **number
+    )
     parser.add_argument("--rpc-tracker", metavar="HOST:PORT", help="measure through this tracker; default: our own.")
     parser.add_argument("--rpc-key", metavar="KEY", help="key of the devices at the tracker.")
     parser.add_argument("--model-format", choices=frontends.get_frontend_names(), help="default: by file ending.")
@@ -98,6 +101,7 @@ def drive_tune_graph(args: argparse.Namespace) -> int:
                 strategy_name=args.strategy,
                 rules=args.rules,
                 seed=args.seed,
+                kernel_trials=args.kernel_trials,
                 rpc=rpc,
                 name=Path(args.FILE).stem,
                 ablate=not args.no_ablation,
@@ -121,10 +125,12 @@ def drive_tune_graph(args: argparse.Namespace) -> int:
 
 def _check_numbers(args: argparse.Namespace) -> None:
     """Argparse knows types, not ranges."""
-    for option, good in (("budget", args.budget >= 0), ("seconds", args.seconds > 0), ("seed", args.seed >= 0)):
-        if not good:
-            least = "more than 0" if option == "seconds" else "0 or more"
-            raise UsageError(f"--{option} is {getattr(args, option):g}; it must be {least}")
+    for option in ("budget", "kernel_trials", "seed"):
+        if getattr(args, option) < 0:
+            name = option.replace("_", "-")
+            raise UsageError(f"--{name} is {getattr(args, option)}; it must be 0 or more")
+    if not args.seconds > 0:
+        raise UsageError(f"--seconds is {args.seconds:g}; it must be more than 0")
 
 
 def _rpc(args: argparse.Namespace) -> RpcConfig | None:
