@@ -96,8 +96,11 @@ class Variant:
 
 def same_call(site: Site, arguments: list[relay.Expr]) -> relay.Expr:
     """The op as it is, with attributes of its own: variants of layout are told apart by them."""
-    attrs = tvm.ir.load_json(tvm.ir.save_json(site.attrs))
+    attrs = _LOAD_JSON(tvm.ir.save_json(site.attrs))
     return relay.Call(site.call.op, arguments, attrs, site.call.type_args)
+
+
+_LOAD_JSON = tvm.get_global_func("node.LoadJSON")  # tvm.ir.load_json takes longer: it upgrades old files first
 
 
 def constant(data: Array) -> relay.Constant:
