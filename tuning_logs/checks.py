@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from tvm_go.errors import LogError
+from tvm_go.errors import LogError, PlanError
+from tvm_go.lowering import Lowering
 
 Checks: TypeAlias = Mapping[str, Callable[[Any], Any]]
 
@@ -73,6 +74,17 @@ def one_of(words: tuple[str, ...]) -> Callable[[Any], Any]:
         return value
 
     return check
+
+
+def lowering(value: Any) -> Any:
+    """Accept the text of a lowering."""
+    if value == "te":  # nearly every record of an older log
+        return value
+    try:
+        Lowering.from_text(name(value))
+    except PlanError as error:
+        raise MismatchError(f"a lowering ({error})") from None
+    return value
 
 
 def structural_hash(value: Any) -> Any:

@@ -204,7 +204,8 @@ def from_json(line: str | bytes) -> Record:
         )
     match content.get("kind"):
         case "kernel":
-            return KernelRecord(**_fields({"lowering": "te", **content}, "kernel", _KERNEL))
+            older = {"lowering": "te"} if version == 1 else {}
+            return KernelRecord(**_fields({**content, **older}, "kernel", _KERNEL))
         case "plan":
             return PlanRecord(**_fields(content, "plan", _PLAN))
         case kind:
@@ -264,7 +265,7 @@ _KERNEL: Checks = {
     "build_s": checks.amount,
     "run_s": checks.amount,
     "ops": checks.text,
-    "lowering": checks.name,
+    "lowering": checks.lowering,
 }
 _PLAN: Checks = {
     "plan_key": checks.name,

@@ -20,7 +20,7 @@ def faulty_build(bad_key: str, fault: str) -> Callable[..., Any]:
         unfused_ops: Any = build_worker.UnfusedOps
         outputs = unfused_ops.outputs
 
-        def bad_lower(function: Any, target: Any, symbol: str) -> Any:
+        def bad_lower(function: Any, target: Any, symbol: str, lowering: Any) -> Any:
             if bad_key in symbol:
                 if fault == "crash":
                     os.kill(os.getpid(), signal.SIGSEGV)
@@ -28,7 +28,23 @@ def faulty_build(bad_key: str, fault: str) -> Callable[..., Any]:
                     time.sleep(1000)
                 if fault == "memory":
                     bytearray(1 << 40)
-            return lower(function, target, symbol)
+            lowered = lower(function, target, symbol, lowering)
+            return altered(lowered) if bad_key in symbol else lowered
+
+        def altered(lowered: Any) -> Any:
+            tir: Any = importlib.import_module("tvm.tir")
+            if fault == "endless":
+                step = tir.Var("step", "int64")
+                return lowered.with_body(tir.For(step, 0, 1 << 50, tir.ForKind.SERIAL, lowered.body))
+            if fault == "wrong numbers":
+                return lowered.with_body(
+                    tir.stmt_functor.ir_transform(lowered.body, None, off_by_one, ["tir.BufferStore"])
+                )
+            return lowered
+
+        def off_by_one(store: Any) -> Any:
+            tir: Any = importlib.import_module("tvm.tir")
+            return tir.BufferStore(store.buffer, store.value + 1, store.indices)
 
         def bad_compile(functions: Any, target: Any) -> Any:
             if any(bad_key in symbol for symbol in functions):

@@ -10,6 +10,7 @@ from tuning_logs.records import NUMERICS
 
 TARGET = "llvm -keys=cpu -mcpu=cascadelake"
 KEY = "0123456789abcdef0123456789abcdef"
+TIR_TUNED = 'tir {"vectors":2,"rows":[4],"unroll":1,"columns_first":true}'
 WORKLOAD = "fedcba9876543210fedcba9876543210"
 
 _KERNEL = KernelRecord(
@@ -95,6 +96,7 @@ kernels = st.builds(
     build_s=_amounts,
     run_s=_amounts,
     ops=st.text(),
+    lowering=st.sampled_from(["te", "tir", TIR_TUNED, 'metaschedule {"trace":[]}']),
     **_common,
 )
 plans = st.builds(

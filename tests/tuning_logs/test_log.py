@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.tuning_logs.samples import KEY, TARGET, WORKLOAD, failure, kernel, kernels, plan, plans
+from tests.tuning_logs.samples import KEY, TARGET, TIR_TUNED, WORKLOAD, failure, kernel, kernels, plan, plans
 from tuning_logs import KernelRecord, NewerVersionError, PlanRecord, Record, TuningLog
 from tvm_go.errors import LogError
 
-V1 = Path(__file__).parent / "data" / "v1.jsonl"
+DATA = Path(__file__).parent / "data"
 
 
 @pytest.fixture
@@ -39,14 +39,19 @@ def test_a_missing_file_is_an_empty_log(path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_log_of_version_1_reads_as_it_was_written() -> None:
-    log = TuningLog(V1)
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_log_of_each_version_reads_as_it_was_written(version: int) -> None:
+    log = TuningLog(DATA / f"v{version}.jsonl")
     assert log.problems == [] and log.torn_lines == 0
     records = log.records
-    assert [type(record) for record in records] == [KernelRecord, KernelRecord, KernelRecord, PlanRecord]
+    assert [type(record) for record in records[:4]] == [KernelRecord, KernelRecord, KernelRecord, PlanRecord]
     assert records[:2] == [kernel(), failure()]
     assert isinstance(records[2], KernelRecord) and records[2].numerics == "single_op"
     assert records[3] == plan()
+    tir = [kernel(lowering="tir", median_ms=0.75), failure(lowering=TIR_TUNED)] if version > 1 else []
+    assert records[4:] == tir
+    known = log.kernels(KEY, TARGET)
+    assert known == {"te": kernel(), **{record.lowering: record for record in tir}}
 
 
 # --- queries ---
@@ -66,6 +71,22 @@ def test_the_best_kernel_is_the_fastest_success(path: Path) -> None:
     for source in (log, TuningLog(path)):
         best = source.best_kernel(KEY, TARGET)
         assert best is not None and (best.median_ms, best.ops) == (1.5, "first")
+
+
+def test_each_lowering_of_a_kernel_keeps_its_own_best(path: Path) -> None:
+    log = TuningLog(path)
+    slow, fast, tuned = kernel(median_ms=2.0), kernel(median_ms=1.5), kernel(lowering=TIR_TUNED, median_ms=1.0)
+    failed = failure(lowering="tir")
+    for record in (slow, tuned, fast, failed):
+        log.append(record)
+    for source in (log, TuningLog(path)):
+        assert source.kernels(KEY, TARGET) == {"te": fast, TIR_TUNED: tuned, "tir": failed}
+        assert source.best_kernel(KEY, TARGET) == tuned
+        assert source.kernels(KEY, "llvm") == source.kernels(WORKLOAD, TARGET) == {}
+    log.append(kernel(device_kind="opencl"))
+    with pytest.raises(LogError, match="several kinds of device"):
+        log.kernels(KEY, TARGET)
+    assert set(log.kernels(KEY, TARGET, device_kind="opencl")) == {"te"}
 
 
 def test_a_kernel_that_only_failed_gives_its_latest_failure(path: Path) -> None:
@@ -207,7 +228,7 @@ def test_a_log_of_a_newer_version_is_refused_and_left_alone(path: Path, end: str
         with pytest.raises(NewerVersionError) as caught:
             action()
         assert str(caught.value).startswith(f"{path}:2: the record has version 7")
-        assert "version 1" in str(caught.value) and "upgrade tvm-go" in str(caught.value)
+        assert "version 2" in str(caught.value) and "upgrade tvm-go" in str(caught.value)
     assert path.read_bytes() == before
 
 

@@ -79,6 +79,9 @@ def test_every_field_is_required_and_its_type_checked(sample: Record) -> None:
         ("numerics", "fine"),
         ("error_kind", ""),
         ("created", "yesterday"),
+        ("lowering", ""),
+        ("lowering", "magic"),
+        ("lowering", "tir {"),
     ],
 )
 def test_a_value_out_of_range_is_named(field: str, value: object) -> None:
@@ -131,8 +134,16 @@ def test_what_is_no_record_is_refused_in_one_line(line: str | bytes) -> None:
 
 
 def test_a_newer_version_is_refused_whatever_it_holds() -> None:
-    with pytest.raises(NewerVersionError, match=r"version 2, .* up to version 1: upgrade tvm-go"):
-        from_json('{"version": 2, "content": "of a kind that nobody knows yet"}')
+    with pytest.raises(NewerVersionError, match=r"version 3, .* up to version 2: upgrade tvm-go"):
+        from_json('{"version": 3, "content": "of a kind that nobody knows yet"}')
+
+
+def test_a_kernel_of_version_1_was_lowered_by_te() -> None:
+    content = json.loads(kernel().to_json_line())
+    del content["lowering"]
+    assert from_json(json.dumps(content | {"version": 1})) == kernel()
+    # an older tvm-go ignored what it did not know
+    assert from_json(json.dumps(content | {"version": 1, "lowering": "magic"})) == kernel()
 
 
 def test_success_means_a_time_and_no_failure() -> None:

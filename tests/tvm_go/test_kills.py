@@ -26,9 +26,10 @@ def start(folder: Path, plan: str) -> subprocess.Popen[str]:
         )
 
 
-def keys_in_log(folder: Path) -> list[str]:
+def in_log(folder: Path) -> list[tuple[str, str]]:
+    """Key and lowering of each measured kernel."""
     records = TuningLog(folder / "log.jsonl").load()
-    return [record.key for record in records if isinstance(record, KernelRecord)]
+    return [(record.key, record.lowering) for record in records if isinstance(record, KernelRecord)]
 
 
 def killed_runs(folder: Path, kills: int, seed: int) -> None:
@@ -37,7 +38,7 @@ def killed_runs(folder: Path, kills: int, seed: int) -> None:
     seen.touch()
     rng = np.random.default_rng(seed)
     for _ in range(kills):
-        logged_before, seen_before = len(keys_in_log(folder)), len(seen.read_text().split())
+        logged_before, seen_before = len(in_log(folder)), len(seen.read_text().split())
         process = start(folder, "never.json")
         # Anywhere between the start of the measurements and the end of the run.
         wait_for_growth(seen, process)
@@ -45,7 +46,7 @@ def killed_runs(folder: Path, kills: int, seed: int) -> None:
         children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         process.kill()
         process.wait()
-        logged, measured = keys_in_log(folder), seen.read_text().split()
+        logged, measured = in_log(folder), seen.read_text().split()
         assert len(measured) - seen_before - (len(logged) - logged_before) in (0, 1)
         assert len(set(logged)) == len(logged), "a kernel was measured twice"
         gone, left = psutil.wait_procs(children, timeout=10)
@@ -53,7 +54,7 @@ def killed_runs(folder: Path, kills: int, seed: int) -> None:
     final = start(folder, "final.json")
     text, _ = final.communicate(timeout=300)
     assert final.returncode == 0, (folder / "stderr.txt").read_text()[-2000:]
-    logged = keys_in_log(folder)
+    logged = in_log(folder)
     assert len(set(logged)) == len(logged)
     assert len(logged) >= int(text.split()[0])
     replay = start(folder, "replay.json")

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from benchmarks.synthetic import synthetic
 from tvm_go.errors import PlanError
-from tvm_go.graph import OpGraph
-from tvm_go.legalize import check_partition, encode, execution_order, legalize, partition_breach
+from tvm_go.graph import OpGraph, Pattern
+from tvm_go.legalize import check_partition, encode, execution_order, legalize, partition_breach, te_takes
 from tvm_go.merge import merge_in_order
 from tvm_go.rules import RULE_SET_NAMES, Breach, Rules, rule_set
 from tvm_go.split import split_by_outputs
@@ -45,10 +45,10 @@ def test_kernels_are_numbered_in_an_order_that_runs(graph: OpGraph, seed: int, n
     assert sorted(set(kernel.tolist())) == list(range(kernel.max() + 1))
 
 
-@given(graphs(max_ops=40), st.integers(0, 2**32 - 1))
+@given(graphs(max_ops=40), st.integers(0, 2**32 - 1), st.sampled_from(["wide", "open"]))
 @settings(max_examples=200, deadline=None)
-def test_merging_takes_the_first_edge_whenever_it_is_legal_alone(graph: OpGraph, seed: int) -> None:
-    rules = rule_set("wide")
+def test_merging_takes_the_first_edge_whenever_it_is_legal_alone(graph: OpGraph, seed: int, name: str) -> None:
+    rules = rule_set(name)
     edges = np.random.default_rng(seed).permutation(graph.num_edges).astype(np.int32)
     if not graph.num_edges:
         return
@@ -68,11 +68,11 @@ def test_splitting_leaves_legal_partitions_whole_and_mends_all_others(graph: OpG
     assert np.array_equal(renumbered(split_by_outputs(graph, split, rules)), renumbered(split))
 
 
-@given(graphs(max_ops=25), st.integers(0, 2**32 - 1))
+@given(graphs(max_ops=25), st.integers(0, 2**32 - 1), st.sampled_from(["wide", "open"]))
 @settings(max_examples=200, deadline=None)
-def test_wide_merging_equals_the_definition_tried_edge_by_edge(graph: OpGraph, seed: int) -> None:
+def test_wide_merging_equals_the_definition_tried_edge_by_edge(graph: OpGraph, seed: int, name: str) -> None:
     """The reference merges one edge at a time and asks of the whole partition whether it is still legal."""
-    rules = rule_set("wide")
+    rules = rule_set(name)
     priority = random_priorities(graph, seed)
     kernel = legalize(graph, priority, rules)
     wanted = sorted(np.flatnonzero(priority > 0), key=lambda edge: (-priority[edge], edge))
@@ -88,6 +88,40 @@ def test_wide_merging_equals_the_definition_tried_edge_by_edge(graph: OpGraph, s
     if partition_breach(graph, renumbered(as_a_whole), rules)[0] == Breach.NONE:
         group = renumbered(as_a_whole)
     assert np.array_equal(execution_order(graph, split_by_outputs(graph, group, rules)), kernel)
+
+
+@given(graphs(), st.integers(0, 2**32 - 1), rules_names)
+@settings(max_examples=200, deadline=None)
+def test_what_another_rule_set_allows_open_allows(graph: OpGraph, seed: int, name: str) -> None:
+    kernel = legalize(graph, random_priorities(graph, seed), rule_set(name))
+    check_partition(graph, kernel, rule_set("open"))
+
+
+@given(graphs(), st.integers(0, 2**32 - 1))
+@settings(max_examples=200, deadline=None)
+def test_te_takes_the_kernels_of_wide_and_none_with_two_anchors(graph: OpGraph, seed: int) -> None:
+    priority = random_priorities(graph, seed)
+    for ops in kernels(legalize(graph, priority, rule_set("wide"))):
+        assert te_takes(graph, ops)
+    for ops in kernels(legalize(graph, priority, rule_set("open"))):
+        anchors = int(np.sum(graph.pattern[ops] >= Pattern.REDUCTION))
+        assert anchors <= rule_set("open").max_anchors
+        assert anchors < 2 or not te_takes(graph, ops)
+
+
+def test_open_kernels_hold_several_reductions_up_to_a_limit_and_no_opaque_op() -> None:
+    anchors, opaque = [], []
+    for seed in range(20):
+        graph = synthetic(100, np.random.default_rng(seed), reach=1, far=0.0)
+        for ops in kernels(legalize(graph, np.ones(graph.num_edges, dtype=np.int64), rule_set("open"))):
+            anchors.append(int(np.sum(graph.pattern[ops] >= Pattern.REDUCTION)))
+            opaque += [len(ops)] if np.any(graph.pattern[ops] >= Pattern.OPAQUE) else []
+    assert max(anchors) == rule_set("open").max_anchors
+    assert set(opaque) == {1}
+
+
+def kernels(kernel: np.ndarray) -> list[list[int]]:
+    return [np.flatnonzero(kernel == number).tolist() for number in range(kernel.max() + 1)]
 
 
 def renumbered(group: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Plans: what is saved comes back; what is damaged or foreign is refused with one line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +12,33 @@ from hypothesis import strategies as st
 from benchmarks.synthetic import synthetic
 from tvm_go import Decisions, GraphPlan
 from tvm_go.errors import PlanError
+from tvm_go.lowering import TE, TIR, Lowering
+
+_LOWERINGS = (TE, TIR, Lowering("tir", '{"vectors":2,"rows":[4],"unroll":1,"columns_first":true}'))
 
 
-def plan_of(seed: int = 0, num_ops: int = 30) -> GraphPlan:
+def plan_of(seed: int = 0, num_ops: int = 30, *, rules: str = "open", forms: bool = True) -> GraphPlan:
+    """A random plan, with lowerings and variants unless ``forms`` is False."""
     graph = synthetic(num_ops, np.random.default_rng(seed))
-    priority = np.random.default_rng(seed).integers(0, 4, size=graph.num_edges)
-    return Decisions(fusion=priority).decode(graph, target="llvm").with_provenance(seed=seed)
+    rng = np.random.default_rng(seed)
+    priority = rng.integers(0, 4, size=graph.num_edges)
+    plan = Decisions(fusion=priority).decode(graph, target="llvm", rules=rules).with_provenance(seed=seed)
+    if not forms:
+        return plan
+    lowering = tuple(_LOWERINGS[i] for i in rng.integers(0, len(_LOWERINGS), size=plan.num_kernels))
+    return replace(plan, lowering=lowering, variants={int(op): "NT" for op in rng.permutation(num_ops)[:2]})
 
 
-@given(st.integers(0, 10**6), st.integers(1, 40))
+@given(st.integers(0, 10**6), st.integers(1, 40), st.booleans())
 @settings(max_examples=50, deadline=None)
-def test_json_round_trip(seed: int, num_ops: int) -> None:
-    plan = plan_of(seed, num_ops)
+def test_json_round_trip(seed: int, num_ops: int, forms: bool) -> None:
+    plan = plan_of(seed, num_ops, forms=forms)
     again = GraphPlan.from_json(json.loads(json.dumps(plan.to_json())))
     assert again.to_json() == plan.to_json()
     assert again.key == plan.key
     assert np.array_equal(again.kernel, plan.kernel)
+    assert again.variants == plan.variants
+    assert again.lowering == (plan.lowering if any(one != TE for one in plan.lowering) else ())
 
 
 @given(st.integers(0, 10**6), st.integers(1, 40))
@@ -50,7 +62,23 @@ def test_key_depends_on_what_is_decided_not_on_how_it_came_about() -> None:
     assert plan.with_provenance(strategy="other").key == plan.key
     moved = plan.kernel.copy()
     moved[-1] = moved.max() + 1
-    assert GraphPlan(moved, plan.rules, plan.workload, plan.target).key != plan.key
+    more = (*plan.lowering, TE)
+    others = [
+        replace(plan, kernel=moved, lowering=more),
+        replace(plan, lowering=(TIR if plan.lowering[0] != TIR else TE, *plan.lowering[1:])),
+        replace(plan, variants={}),
+        replace(plan, target="llvm -mcpu=core-avx2"),
+    ]
+    assert len({plan.key, *(other.key for other in others)}) == 5
+    all_te = replace(plan, lowering=(TE,) * plan.num_kernels)
+    assert all_te.key == replace(plan, lowering=()).key
+
+
+def test_variants_stand_by_op_and_name_no_other_op() -> None:
+    plan = replace(plan_of(), variants={1: "NT"})
+    assert plan.variants_of(3) == ["default", "NT", "default"]
+    with pytest.raises(PlanError, match="it names op 1 of 1"):
+        plan.variants_of(1)
 
 
 def test_plan_of_another_model_is_refused() -> None:
@@ -65,18 +93,27 @@ def test_illegal_plan_is_refused_and_the_kernel_named() -> None:
         everything.check(graph)
 
 
+def plan_text(**changes: object) -> str:
+    """A plan file of two kernels, with some fields changed."""
+    fields: dict[str, object] = {"format": "tvm-go plan", "version": 2, "rules": "wide", "workload": "w"}
+    rest: dict[str, object] = {"target": "llvm", "provenance": {}, "variants": {}, "lowering": {}, "kernel": [0, 1]}
+    return json.dumps(fields | rest | changes)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("{", "is no tvm-go plan"),
         ("[]", "is no tvm-go plan"),
-        ('{"format": "tvm-go plan", "version": 99}', "plan version 99 and this tvm-go reads 1: upgrade tvm-go"),
-        ('{"format": "tvm-go plan", "version": 1}', "is damaged"),
-        (
-            '{"format": "tvm-go plan", "version": 1, "rules": "wide", "workload": "w", "target": "llvm", '
-            '"provenance": {}, "kernel": [0, 2]}',
-            "does not number its kernels",
-        ),
+        ('{"format": "tvm-go plan", "version": 2}', "is damaged"),
+        ('{"format": "tvm-go plan", "version": 99}', "plan version 99 and this tvm-go reads 2: upgrade tvm-go"),
+        (plan_text(version=1), "plan version 1 and this tvm-go reads 2: write it again with `tvm-go tune-graph`"),
+        (plan_text(kernel=[0, 2]), "does not number its kernels"),
+        (plan_text(lowering={"2": "tir"}), "names the lowering of a kernel that it does not have"),
+        (plan_text(lowering={"1": "magic"}), "unknown lowering 'magic': there are te, tir, metaschedule"),
+        (plan_text(lowering={"1": "tir {"}), "a lowering's detail is JSON"),
+        (plan_text(lowering=[1]), "is damaged"),
+        (plan_text(variants={"first": "NN"}), "is damaged"),
     ],
 )
 def test_damaged_files_are_refused_with_one_line(tmp_path: Path, text: str, reason: str) -> None:

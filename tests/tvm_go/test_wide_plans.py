@@ -22,9 +22,9 @@ from tests.models import write_small_onnx
 from tuning_logs import TuningLog
 from tvm_go.graph import Int32
 from tvm_go.legalize import check_partition, legalize
+from tvm_go.model import Model
 from tvm_go.rules import rule_set
 from tvm_go.search import Problem
-from tvm_go.tuning import Model
 
 _TARGET = "llvm -mcpu=core-avx2"
 _BUILD_S, _RUN_S = 300.0, 60.0
@@ -86,12 +86,12 @@ class Bench:
         """Measure each kernel of a plan that failed as a whole; the reasons, from the log."""
         config = MeasureConfig(number=1, repeat=1, min_repeat_ms=0.0, build_timeout_s=60.0)
         with Measurer(target=_TARGET, config=config) as measurer:
-            oracle = KernelOracle(self.model.flow, self.model.graph, _TARGET, measurer, self.log)
-            problem = Problem(self.model.graph, kernel, rule_set("wide"), oracle)
-            problem.cost_default()
-        for record in oracle.records.values():
-            assert record.succeeded or (record.error_kind and record.error_msg)
-        return [str(record.error_kind) for record in oracle.records.values() if not record.succeeded]
+            oracle = KernelOracle(_TARGET, measurer, self.log, try_tir=False)
+            ask = oracle.on(self.model.flow, self.model.graph)
+            Problem(self.model.graph, kernel, rule_set("wide"), ask).cost_default()
+        failures = oracle.failures()
+        assert all(record.error_kind and record.error_msg for record in failures)
+        return [str(record.error_kind) for record in failures]
 
 
 @pytest.fixture(scope="module")

@@ -90,10 +90,10 @@ class Running:
         return Outcome(status, self._stdout.read_text(), self._stderr.read_text())
 
 
-def measured_keys(log: Path) -> list[str]:
-    """The kernels in a log, all of whose lines must be whole."""
+def measured(log: Path) -> list[tuple[str, str]]:
+    """Key and lowering of the kernels in a log, all of whose lines must be whole."""
     records = TuningLog(log)
-    keys = [record.key for record in records.load() if isinstance(record, KernelRecord)]
+    found = [(record.key, record.lowering) for record in records.load() if isinstance(record, KernelRecord)]
     assert not records.problems
     assert records.torn_lines == 0
-    return keys
+    return found

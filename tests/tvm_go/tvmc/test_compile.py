@@ -13,7 +13,7 @@ from tvm import relay
 from tvm.driver.tvmc import frontends
 
 from tvm_go import Decisions
-from tvm_go.tuning import Model
+from tvm_go.model import Model
 from tvm_go.tvmc.main import main
 
 

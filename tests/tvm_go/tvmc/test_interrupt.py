@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from tests.tvm_go.tvmc.command import Outcome, Running, measured_keys
+from tests.tvm_go.tvmc.command import Outcome, Running, measured
 from tvm_go import GraphPlan
 
 _RESUME = "what was measured is in tvm-go.jsonl, and the same command goes on from there"
@@ -36,11 +36,12 @@ def test_ctrl_c_in_one_stage_after_the_other(models: Path, tmp_path: Path) -> No
 
     run = Running(*tune(models), cwd=tmp_path)
     run.wait_until(lambda stderr: "searching" in stderr)
-    run.wait_until(lambda _: len(log.read_text().splitlines()) > 9)
+    before = len(log.read_text().splitlines())
+    run.wait_until(lambda _: len(log.read_text().splitlines()) > before)
     outcome = run.interrupt(signal.SIGINT)
     check(outcome)
-    in_search = measured_keys(log)
-    assert len(in_search) > 9
+    in_search = measured(log)
+    assert len(in_search) > before
     assert outcome.error.endswith(f"the best plan so far is in p.json, not verified; {_RESUME}")
     assert not GraphPlan.load(plan).provenance["verified"]
     assert GraphPlan.load(plan).provenance["verdict"] == "interrupted"
@@ -52,9 +53,9 @@ def test_ctrl_c_in_one_stage_after_the_other(models: Path, tmp_path: Path) -> No
     time.sleep(2)
     outcome = run.interrupt(signal.SIGINT)
     check(outcome)
-    in_verify = measured_keys(log)
+    in_verify = measured(log)
     assert in_verify[: len(in_search)] == in_search
-    assert len(set(in_verify)) == len(in_verify) <= 14, "a kernel was measured twice"
+    assert len(set(in_verify)) == len(in_verify), "a kernel was measured twice"
     assert not GraphPlan.load(plan).provenance["verified"]
 
 

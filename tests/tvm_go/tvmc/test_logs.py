@@ -6,7 +6,7 @@ import json
 import resource
 from pathlib import Path
 
-from tests.tvm_go.tvmc.command import Outcome, measured_keys, tvm_go
+from tests.tvm_go.tvmc.command import Outcome, measured, tvm_go
 from tests.tvm_go.tvmc.conftest import BUDGET, Tuned
 
 
@@ -56,5 +56,5 @@ def test_a_full_disk_ends_the_run_and_keeps_the_log(models: Path, log: Path, tmp
     assert outcome.stderr == outcome.error + "\n"
     assert "cannot write tuning log tvm-go.jsonl: No space left on device; records before this one are" in outcome.error
     assert "free the disk, or give another file" in outcome.error
-    assert len(measured_keys(log)) == 6
+    assert len(measured(log)) == 6
     assert [line for line in log.read_text().splitlines() if line][:5] == kept

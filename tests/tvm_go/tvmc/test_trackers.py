@@ -18,7 +18,7 @@ import pytest
 
 from cost_model import rpc
 from cost_model.config import RpcConfig
-from tests.tvm_go.tvmc.command import ENVIRONMENT, measured_keys, tvm_go
+from tests.tvm_go.tvmc.command import ENVIRONMENT, measured, tvm_go
 from tests.tvm_go.tvmc.conftest import BUDGET
 from tvm_go.tvmc import tune_graph as command
 from tvm_go.tvmc.main import main
@@ -135,7 +135,7 @@ def test_a_server_that_dies_for_good_ends_the_run_and_keeps_the_log(
         murderer.join()
     assert "no server with key 'mortal'" in error
     assert error.endswith(f"; what was measured is in {log}, and the same command goes on from there")
-    assert len(measured_keys(log)) > 0
+    assert len(measured(log)) > 0
 
 
 def test_a_server_is_used_and_after_its_death_the_next_one_to_the_end(
@@ -160,6 +160,6 @@ def test_a_server_is_used_and_after_its_death_the_next_one_to_the_end(
         wait_for(lambda: rpc.tracker_summary(HOST, tracker)["queue_info"]["phoenix"]["free"] == 1)
     figures = json.loads(outcome.stdout)
     assert figures["from_log"] == 2
-    assert figures["failures"] == {}
+    assert set(figures["failures"]) <= {"build_error"}  # no kernel is blamed for the server's death
     assert figures["default_ms"] > 0
-    assert len(set(measured_keys(log))) == len(measured_keys(log)) == 2 + figures["measured"]
+    assert len(set(measured(log))) == len(measured(log)) == 2 + figures["measured"]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.tvm_go.tvmc.command import ENVIRONMENT, TVM_GO, measured_keys, tvm_go
+from tests.tvm_go.tvmc.command import ENVIRONMENT, TVM_GO, measured, tvm_go
 from tests.tvm_go.tvmc.conftest import BUDGET, Tuned
 from tvm_go import GraphPlan
 from tvm_go.errors import MeasureError
@@ -36,10 +36,12 @@ def test_json_is_one_object_and_all_that_is_printed(tuned: Tuned) -> None:
     assert figures["plan_ms"] > 0
     assert figures["speedup"] >= 1
     assert 0 < figures["kernels_plan"] <= figures["kernels_default"] == 9
-    assert 9 < figures["measured"] <= BUDGET
+    assert 9 < figures["measured"] == len(set(measured(tuned.folder / "tvm-go.jsonl")))
+    # the nine kernels of TVM's own forms, and what was asked for in the suggested forms
+    assert 9 < len({key for key, _ in measured(tuned.folder / "tvm-go.jsonl")}) <= 9 + BUDGET
     assert figures["plan_path"] == "small.plan.json"
     assert figures["log_path"] == "tvm-go.jsonl"
-    assert len(measured_keys(tuned.folder / "tvm-go.jsonl")) == figures["measured"]
+    assert len(measured(tuned.folder / "tvm-go.jsonl")) == figures["measured"]
 
 
 def test_the_plan_says_how_it_came_about(tuned: Tuned) -> None:
@@ -160,14 +162,16 @@ def test_relay_text_is_tuned_by_the_strategy_the_rules_and_the_time_that_are_giv
     """The arguments of its main are inputs; tvmc makes constants of them, and folds the whole model away."""
     plan = tune_quietly(models / "small.relay", tmp_path, "--strategy", "default", "--rules", "tvm")
     default = json.loads(capfd.readouterr().out)
-    assert (default["verdict"], default["measured"]) == ("default", len(measured_keys(tmp_path / "tvm-go.jsonl")))
-    assert default["kernels_default"] == default["kernels_plan"] == default["measured"] > 0
+    assert default["verdict"] in VERDICTS  # TVM's kernels, though perhaps by other schedules
+    in_log = measured(tmp_path / "tvm-go.jsonl")
+    assert default["measured"] == len(in_log)
+    assert default["kernels_default"] == default["kernels_plan"] == len({key for key, _ in in_log}) > 0
     assert (plan.rules, plan.provenance["strategy"]) == ("tvm", "default")
 
     plan = tune_quietly(models / "small.relay", tmp_path, "--seconds", "1e-9")
     in_no_time = json.loads(capfd.readouterr().out)
     assert (in_no_time["measured"], in_no_time["from_log"]) == (0, default["measured"])
-    assert (plan.rules, plan.provenance["strategy"]) == ("wide", "annealing")
+    assert (plan.rules, plan.provenance["strategy"]) == ("open", "annealing")
 
 
 def test_a_torchscript_file_needs_its_shapes_and_gets_a_plan(
