@@ -1,0 +1,69 @@
+"""The generic TIR schedule takes kernels of every sort, and gives the numbers of their ops one by one."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tvm
+from tvm import relay
+
+from cost_model.kernel_inputs import Array, input_range, random_inputs
+from cost_model.lowering import compile_functions, lower_primitive, tensor_specs
+from cost_model.reference import UnfusedOps
+from relay_passes.numerics import compare
+from relay_passes.targets import as_target, build_scopes
+from tests.relay_passes.schedule_kernels import KERNELS
+from tvm_go.lowering import TIR, Lowering
+
+#: Targets, and the CPU features that their code needs.
+TARGETS = {
+    "llvm": set[str](),
+    "llvm -mcpu=core-avx2": {"avx2", "fma"},
+    "llvm -mcpu=skylake-avx512": {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
+}
+
+_unfused = UnfusedOps()
+
+
+@functools.cache
+def cpu_flags() -> frozenset[str]:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return frozenset(next((line for line in lines if line.startswith("flags")), "").split())
+
+
+@functools.cache
+def known(name: str) -> tuple[relay.Function, list[Array], list[Array]]:
+    """A kernel with inputs and what it should give."""
+    function = KERNELS[name]()
+    specs = tuple(spec for parameter in function.params for spec in tensor_specs(parameter.checked_type))
+    inputs = random_inputs(specs, input_range(function), hashlib.sha256(name.encode()).hexdigest()[:32])
+    _unfused.compile_ops([function])
+    return function, inputs, _unfused.outputs(function, inputs)
+
+
+def run(function: relay.Function, inputs: list[Array], target: tvm.target.Target, lowering: Lowering) -> list[Array]:
+    with build_scopes(target):
+        library = compile_functions({"kernel": lower_primitive(function, target, "kernel", lowering)}, target)
+    outputs = [tvm.nd.empty(spec.shape, spec.dtype) for spec in tensor_specs(function.body.checked_type)]
+    library["kernel"](*(tvm.nd.array(array) for array in inputs), *outputs)
+    return [output.numpy() for output in outputs]
+
+
+def assert_close(actual: list[Array], expected: list[Array]) -> None:
+    for one, other in zip(actual, expected, strict=True):
+        ok, error = compare(one, other)
+        assert ok
+        assert error <= (1e-4 if one.dtype != np.float16 else 2e-3)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_kernel_keeps_its_numbers(name: str, target: str) -> None:
+    if missing := TARGETS[target] - cpu_flags():
+        pytest.skip(f"this CPU has no {', '.join(sorted(missing))}")
+    function, inputs, expected = known(name)
+    assert_close(run(function, inputs, as_target(target), TIR), expected)
