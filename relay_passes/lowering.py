@@ -18,7 +18,7 @@ from tvm.relay.backend import te_compiler
 from tvm.tir.schedule import Schedule, Trace
 
 from relay_passes.dataflow import read
-from relay_passes.schedules import NotSchedulableError, Tiling, generic_schedule, with_vector_math
+from relay_passes.schedules import NotSchedulableError, Tiling, generic_schedule, normalized
 from tvm_go.lowering import TE, Lowering
 
 Chooser = Callable[[tvm.tir.PrimFunc], Lowering]
@@ -165,7 +165,7 @@ def _convert(arguments: list[object], constants: list[object]) -> tvm.tir.PrimFu
     if func is None or not _scopes:
         return None
     _scopes[-1].taken = _scopes[-1].choose(func)
-    return None if _scopes[-1].taken == TE else with_vector_math(func)
+    return None if _scopes[-1].taken == TE else normalized(func)
 
 
 def _hash(func: tvm.tir.PrimFunc) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from tvm_go.graph import Int32, OpGraph, Pattern
+from tvm_go.graph import Int32, OpGraph
 from tvm_go.kernels import free_kernels, members
 from tvm_go.lowering import TE, TIR, Lowering
 
+#: Ops that TE computes many times slower, in their plain forms at least.
+_PRODUCTS = {"nn.batch_matmul", "nn.dense", "nn.contrib_dense_pack"}
+_STATISTICS = {"mean", "variance", "sum"}
+_LEFT_TO_TE = {"nn.contrib_conv2d_NCHWc", "nn.conv2d", "nn.contrib_depthwise_conv2d_NCHWc"}
 #: Ops that libm computes one by one under TE, and the generic TIR schedule in vectors.
 _TRANSCENDENTAL = {"exp", "erf", "tanh", "sigmoid", "nn.softmax", "nn.fast_softmax", "power"}
 
@@ -38,6 +40,6 @@ def lowerings_by_rule(
         elif tuned.get(key):
             found.append(tuned[key][0])
         else:
-            heavy = bool(np.any(graph.pattern[inside] >= Pattern.REDUCTION))
-            found.append(TIR if heavy or any(graph.name(int(op)) in _TRANSCENDENTAL for op in inside) else TE)
+            names = {graph.name(int(op)) for op in inside}
+            found.append(TIR if names & (_PRODUCTS | _TRANSCENDENTAL | _STATISTICS) and not names & _LEFT_TO_TE else TE)
     return found

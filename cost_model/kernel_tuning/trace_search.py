@@ -19,7 +19,7 @@ from tvm.meta_schedule.cost_model.xgb_model import XGBConfig, XGBModel
 from tvm.tir.schedule import Schedule, Trace
 
 from cost_model.kernel_tuning.tunable import TuningConfig
-from relay_passes.schedules import with_vector_math
+from relay_passes.schedules import normalized
 
 # TuneContext imports the intrinsics of all targets, 5 s of parsing; the rules below use none of them.
 sys.modules.setdefault("tvm.tir.tensor_intrin", types.ModuleType("tvm.tir.tensor_intrin"))
@@ -54,21 +54,18 @@ class TraceSearch:
             postprocs=[p for p in ms.postproc.Postproc.create("llvm") if not isinstance(p, ms.postproc.RewriteLayout)],
             mutator_probs=ms.mutator.Mutator.create("llvm"),
         )
+        context = {"target": target, "rand_state": seed % (1 << 31) or 1, "num_threads": 1}
+        designs = ms.TuneContext(self._mod, space_generator=space, **context).generate_design_space()
+        free = any(design.trace.decisions for design in designs)  # else each design is one schedule
         strategy = ms.search_strategy.EvolutionarySearch(
-            population_size=config.population,
-            init_min_unmeasured=config.population // 2,
-            genetic_num_iters=config.generations,
+            population_size=config.population if free else len(designs),
+            init_min_unmeasured=config.population // 2 if free else 1,
+            genetic_num_iters=config.generations if free else 0,
         )
-        self._context = ms.TuneContext(
-            self._mod,
-            target=target,
-            space_generator=space,
-            search_strategy=strategy,
-            rand_state=seed % (1 << 31) or 1,
-            num_threads=1,
-        )
+        self._context = ms.TuneContext(self._mod, space_generator=space, search_strategy=strategy, **context)
         self._database = ms.database.MemoryDatabase()
-        self._context.pre_tuning(_ENDLESS, config.traces * 5 // 4, None, self._database, model)  # some turn out equal
+        per_iteration = config.traces * 5 // 4  # some turn out equal
+        self._context.pre_tuning(_ENDLESS, per_iteration, designs, self._database, model)
         self._workload = self._database.commit_workload(self._mod)
         self._pending: dict[str, Any] = {}
         self._queue: list[str] = []
@@ -99,7 +96,7 @@ class TraceSearch:
         while not self._exhausted and count < self._batch:
             candidates = self._context.generate_measure_candidates()
             found = {_text_of(one.sch.trace): one for one in candidates or () if _is_buildable(one.sch)}
-            self._exhausted = candidates is None
+            self._exhausted = not candidates
             self._queue = [text for text in found if text not in self._pending] + self._queue
             self._pending |= found
             count = len(self._queue)
@@ -131,7 +128,7 @@ def cost_model(seed: int, config: TuningConfig) -> CostModel:
 
 def _module_of(func: tvm.tir.PrimFunc) -> tvm.IRModule:
     """The module that `relay_passes.lowering` applies traces to."""
-    main = with_vector_math(func).with_attr({"global_symbol": "main", "tir.noalias": tvm.tir.const(True, "bool")})
+    main = normalized(func).with_attr({"global_symbol": "main", "tir.noalias": tvm.tir.const(True, "bool")})
     return tvm.IRModule({"main": main})
 
 

@@ -147,6 +147,46 @@ def split_points(block: Block, var: tir.Var) -> int:
     return max(found)
 
 
+def with_simple_indices(func: tir.PrimFunc) -> tir.PrimFunc:
+    """The function with the indices of what its blocks read simplified, each over the domains of its iterators.
+
+    Inlining leaves quotients and remainders that cancel; a schedule would take them for strides, and for regions that
+    are larger than they are.
+    """
+
+    def simplify(block: tir.Block) -> tir.Block | None:
+        if not block.iter_vars:
+            return None
+        analyzer = tvm.arith.Analyzer()
+        for iterator in block.iter_vars:
+            analyzer.bind(iterator.var, iterator.dom)
+
+        own = [write.buffer for write in block.writes]
+
+        def load(node: tir.BufferLoad) -> tir.BufferLoad | None:
+            if any(node.buffer.same_as(buffer) for buffer in own):
+                return None  # an update must read where it writes
+            return tir.BufferLoad(node.buffer, [analyzer.simplify(index) for index in node.indices])
+
+        def region(read: tir.BufferRegion) -> tir.BufferRegion:
+            ranges = [tvm.ir.Range.from_min_extent(analyzer.simplify(r.min), r.extent) for r in read.region]
+            return tir.BufferRegion(read.buffer, ranges)
+
+        return tir.Block(
+            block.iter_vars,
+            [region(read) for read in block.reads],
+            block.writes,
+            block.name_hint,
+            tir.stmt_functor.ir_transform(block.body, None, load, ["tir.BufferLoad"]),
+            block.init,
+            block.alloc_buffers,
+            block.match_buffers,
+            block.annotations,
+        )
+
+    return func.with_body(tir.stmt_functor.ir_transform(func.body, None, simplify, ["tir.Block"]))
+
+
 def _loads(body: tir.Stmt) -> Iterator[tir.BufferLoad]:
     found: list[tir.BufferLoad] = []
     tir.stmt_functor.post_order_visit(

@@ -101,10 +101,13 @@ def schedule_contraction(sch: Schedule, anchor: BlockRV, final: BlockRV | None, 
     """Tile the final block (the anchor itself if None) and compute the anchor inside; returns the parallel loop."""
     block = block_of(sch, anchor)
     tiled = final or anchor
-    loops = list(sch.get_loops(tiled))[: len(block.spatial)]
-    reductions = list(sch.get_loops(anchor))[len(block.spatial) :] if final is None else []
+    all_loops = list(sch.get_loops(tiled))
+    reductions = all_loops[len(block.spatial) :] if final is None else []
+    loops = _loops_of_axes(block, all_loops, block_of(sch, tiled))
     rows = [loops[axis] for axis in shape.rows]
-    outer = [loops[axis] for axis in range(len(loops)) if axis != shape.vector_axis and axis not in shape.rows]
+    tiled_axes = {shape.vector_axis, *shape.rows}
+    inner = {id(loops[axis]) for axis in tiled_axes}
+    outer = [loop for loop in all_loops if id(loop) not in inner and loop not in reductions]
     if shape.fused:
         rows[:2] = [sch.fuse(rows[1], rows[0])]
     row_outer: list[LoopRV] = []
@@ -130,6 +133,13 @@ def schedule_contraction(sch: Schedule, anchor: BlockRV, final: BlockRV | None, 
         _write_out(sch, final, 1)
     _schedule_inside(sch, anchor, block, shape, tiling, own=final is None)
     return parallel
+
+
+def _loops_of_axes(block: Block, loops: list[LoopRV], tiled: Block) -> dict[int, LoopRV]:
+    """The loop of the tiled block for each axis of the anchor that is longer than 1: they come in the same order."""
+    long_axes = [axis for axis, extent in enumerate(block.spatial) if extent > 1]
+    long_loops = [loop for loop, extent in zip(loops, tiled.spatial, strict=False) if extent > 1]
+    return dict(zip(long_axes, long_loops, strict=True))
 
 
 def _schedule_inside(sch: Schedule, anchor: BlockRV, block: Block, shape: Shape, tiling: Tiling, *, own: bool) -> None:
@@ -189,15 +199,19 @@ def _write_out(sch: Schedule, block: BlockRV, first: int, inner: int | None = No
 
 
 def is_elementwise_on(block: Block, producer: tir.Buffer) -> bool:
-    """Whether a block reads a buffer only at the very element that it writes."""
+    """Whether a block reads a buffer only at the very element that it writes, axes of length 1 aside."""
     own = [load for load in block.loads if load.buffer.same_as(producer)]
+    long_vars = [var for var, extent in zip(block.spatial_vars, block.spatial, strict=True) if extent > 1]
+    sides = [int(extent) for extent in producer.shape]
     return (
         not block.is_reduction
         and block.stores_in_place()
         and bool(own)
-        and all(
-            len(load.indices) == len(block.spatial)
-            and all(index.same_as(var) for index, var in zip(load.indices, block.spatial_vars, strict=True))
-            for load in own
-        )
+        and [extent for extent in block.spatial if extent > 1] == [extent for extent in sides if extent > 1]
+        and all(_indexes(load, long_vars, sides) for load in own)
     )
+
+
+def _indexes(load: tir.BufferLoad, variables: list[tir.Var], sides: list[int]) -> bool:
+    indices = [index for index, extent in zip(load.indices, sides, strict=True) if extent > 1]
+    return all(index.same_as(var) for index, var in zip(indices, variables, strict=True))

@@ -8,7 +8,7 @@ import tvm
 from tvm import tir
 from tvm.tir.schedule import Schedule, ScheduleError
 
-from relay_passes.schedules.blocks import Block, block_of, leaf_blocks, step_along
+from relay_passes.schedules.blocks import Block, block_of, leaf_blocks, step_along, with_simple_indices
 from relay_passes.schedules.contraction import (
     Shape,
     contraction_tilings,
@@ -18,6 +18,7 @@ from relay_passes.schedules.contraction import (
 )
 from relay_passes.schedules.rows import compute_by_rows, is_odd, split_reduction, vectorize_inside
 from relay_passes.schedules.tiling import Machine, Tiling, divisors, vector_length
+from relay_passes.schedules.vector_math import with_vector_math
 
 _LONG_PRIME = 32  # a longer side without divisors is worth padding
 _REUSE = 8  # an input that is read more often than this is stored before, not computed at every use
@@ -27,13 +28,22 @@ class NotSchedulableError(Exception):
     """The generic schedule does not know what to do with a kernel."""
 
 
+def normalized(func: tir.PrimFunc) -> tir.PrimFunc:
+    """A kernel's computation as all TIR lowerings start from it: vector math, cheap blocks inlined, simple indices."""
+    sch = Schedule(tvm.IRModule({"main": with_vector_math(func)}), error_render_level="fast")
+    _inline(sch)
+    main = with_simple_indices(sch.mod["main"])
+    symbol = func.attrs.get("global_symbol") if func.attrs else None
+    return main.with_attr("global_symbol", symbol) if symbol else main.without_attr("global_symbol")
+
+
 def generic_schedule(sch: Schedule, target: tvm.target.Target, tiling: Tiling | None = None) -> None:
     """Schedule a kernel in place.
 
     Parameters
     ----------
     sch : Schedule
-        One function, ``main``: the kernel as its computation alone.
+        One function, ``main``: the kernel as :func:`normalized` gives it.
     target : tvm.target.Target
         A CPU.
     tiling : Tiling, optional
@@ -57,7 +67,9 @@ def generic_schedule(sch: Schedule, target: tvm.target.Target, tiling: Tiling | 
 def tilings(func: tir.PrimFunc, target: tvm.target.Target) -> list[Tiling]:
     """Tilings of the heaviest contraction of a kernel that are worth trying, the best by rule first; may be empty."""
     machine = Machine.of(target)
-    sch = Schedule(tvm.IRModule({"main": func.with_attr("global_symbol", "main")}), error_render_level="fast")
+    sch = Schedule(
+        tvm.IRModule({"main": normalized(func).with_attr("global_symbol", "main")}), error_render_level="fast"
+    )
     _pad(sch, machine)
     _inline(sch)
     _repack(sch, machine)
@@ -198,8 +210,7 @@ def _epilogue(sch: Schedule, block: Block, done: set[str]) -> str | None:
     if len(consumers) != 1:
         return None
     consumer = block_of(sch, consumers[0])
-    elementwise = is_elementwise_on(consumer, block.output) and consumer.spatial == block.spatial
-    if not elementwise or consumer.name in done:
+    if not is_elementwise_on(consumer, block.output) or consumer.name in done:
         return None
     return consumer.name
 
