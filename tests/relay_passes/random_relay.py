@@ -164,16 +164,59 @@ def concatenate(b: Builder) -> None:
         )
 
 
+def layer_norm(b: Builder) -> None:
+    if value := b.pick(2, 3):
+        x, shape = value
+        centred = x - relay.mean(x, axis=-1, keepdims=True)
+        variance = relay.mean(centred * centred, axis=-1, keepdims=True)
+        normal = centred / relay.sqrt(variance + relay.const(0.1))
+        b.add(normal * b.constant(shape[-1]) + b.constant(shape[-1]), shape)
+
+
+def softmax_by_ops(b: Builder) -> None:
+    if value := b.pick(2, 3, 4):
+        x, shape = value
+        axis = b.draw(st.integers(1, len(shape) - 1))
+        shifted = relay.exp(x - relay.max(x, axis=axis, keepdims=True))
+        b.add(shifted / relay.sum(shifted, axis=axis, keepdims=True), shape)
+
+
+def gelu(b: Builder) -> None:
+    if value := b.pick():
+        x, shape = value
+        b.add(x * (relay.const(0.5) + relay.const(0.5) * relay.erf(x * relay.const(0.7071))), shape)
+
+
+def pointwise_conv2d(b: Builder) -> None:
+    if value := b.pick(4):
+        x, (batch, channels, height, width) = value
+        w = b.constant(8, channels, 1, 1)
+        y = relay.nn.conv2d(x, w, channels=8, kernel_size=(1, 1))
+        b.add(relay.nn.relu(y + b.constant(8, 1, 1)), (batch, 8, height, width))
+
+
+def pool(b: Builder) -> None:
+    if value := b.pick(4):
+        x, (batch, channels, height, width) = value
+        op = b.draw(st.sampled_from([relay.nn.max_pool2d, relay.nn.avg_pool2d]))
+        b.add(op(x, (3, 3), padding=(1, 1)), (batch, channels, height, width))
+
+
 STEPS: list[Callable[[Builder], None]] = [
     *(unary, unary, with_constant, with_constant, residual, residual, reshape, transpose),
     *(reduction, softmax, dense, batch_matmul, conv2d, split, concatenate),
 ]
+#: More of what kernels with several reductions are made of.
+COMPOUND: list[Callable[[Builder], None]] = [
+    *(dense, batch_matmul, layer_norm, softmax_by_ops, gelu, pointwise_conv2d, pool),
+]
 
 
 @st.composite
-def modules(draw: st.DrawFn, max_steps: int = 24) -> tvm.IRModule:
+def modules(draw: st.DrawFn, max_steps: int = 24, *, compound: bool = False) -> tvm.IRModule:
     """Type-inferred modules of one function."""
     builder = Builder(draw)
-    for step in draw(st.lists(st.sampled_from(STEPS), min_size=6, max_size=max_steps)):
+    steps = [*STEPS, *COMPOUND] if compound else STEPS
+    for step in draw(st.lists(st.sampled_from(steps), min_size=6, max_size=max_steps)):
         step(builder)
     return builder.function()

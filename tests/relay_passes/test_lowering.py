@@ -100,8 +100,8 @@ def test_each_kernel_gets_its_own_lowering_and_te_chooses_as_ever(model: Model, 
         assert count_of(alone(model, number, TE, in_mixed=False), usual) == 1
     packed, usually_packed = mixed.get_params(), plain.get_params()
     assert sorted(array.shape for array in packed.values()) == sorted(array.shape for array in usually_packed.values())
-    for one, other in zip(outputs(mixed, INPUTS), outputs(plain, INPUTS), strict=True):
-        ok, error = compare(one, other)
+    for actual, expected in zip(outputs(mixed, INPUTS), outputs(plain, INPUTS), strict=True):
+        ok, error = compare(actual, expected)
         assert ok
         assert error < 1e-5
 

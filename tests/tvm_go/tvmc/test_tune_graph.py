@@ -137,7 +137,8 @@ def test_every_option_reaches_the_tuner(models: Path, tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(command, "tune_graph", spy)
     model = models / "small.onnx"
-    options = "--target llvm --log l --strategy random --rules tvm --budget 7 --seconds 2.5 --seed 11 --kernel-trials 9 --no-ablation"
+    options = "--target llvm --log l --strategy random --rules tvm --budget 7 --seconds 2.5 --seed 11 "
+    options += "--kernel-trials 9 --no-ablation"
     with pytest.raises(SystemExit) as end:
         main(["tune-graph", str(model), *options.split(), "--rpc-tracker", "host:1234", "--rpc-key", "board"])
     assert end.value.code == 1
