@@ -11,6 +11,7 @@ import numpy as np
 from tvm import relay
 
 from relay_passes.variants.variant import DEFAULT, Alter, Array, Site, Variant, constant, keep, same_call
+from tvm_go.graph import ValueKind
 
 BLOCKS = (8, 16, 32)
 """Columns of a packed weight that lie side by side."""
@@ -135,6 +136,38 @@ def _is_alterable(site: Site) -> bool:
     return site.lanes > 0 and site.is_float
 
 
+def _scale(site: Site) -> tuple[int, int, int] | None:
+    """Of a dense whose weight is a constant times a computed row: the values of left side, constant and row."""
+    left, weight = site.flow.uses[site.op]
+    assert isinstance(left, int)
+    assert isinstance(weight, int)
+    producer = site.flow.values[weight].op
+    if producer < 0 or site.flow.operators[producer].name != "multiply":
+        return None
+    first, second = site.flow.uses[producer]
+    assert isinstance(first, int)
+    assert isinstance(second, int)
+    for matrix, row in ((first, second), (second, first)):
+        columns = site.flow.values[weight].shape[-1]
+        shape = site.flow.values[row].shape
+        is_row = len(shape) <= 2 and shape[-1:] == (columns,) and math.prod(shape) == columns
+        if site.flow.values[matrix].kind == ValueKind.CONSTANT and is_row:
+            return left, matrix, row
+    return None
+
+
+def _scale_inputs(site: Site) -> tuple[int, ...]:
+    found = _scale(site)
+    assert found is not None
+    return found
+
+
+def _unscaled(site: Site, arguments: list[relay.Expr]) -> relay.Expr:
+    """Scale the left side. TVM's FoldScaleAxis scales the weight, which is then no constant, and packed in each run."""
+    left, weight, row = arguments
+    return relay.nn.dense(relay.multiply(left, row), weight, out_dtype=site.result.dtype)
+
+
 _COMBINED = Variant("combined", lambda site: len(site.parallel) > 1, join=_join)
 
 BATCH_MATMUL = (
@@ -153,6 +186,7 @@ BATCH_MATMUL = (
 )
 
 DENSE = (
+    Variant("unscaled", lambda site: _scale(site) is not None, _unscaled, inputs=_scale_inputs),
     Variant("padded", lambda site: _pads(site) and site.is_float, _as_padded_dense),
     Variant("plain", _is_alterable, same_call, alter=keep),
     *(
@@ -171,7 +205,9 @@ def suggest_batch_matmul(site: Site) -> str:
 
 
 def suggest_dense(site: Site) -> str:
-    """TVM's own packed form, where its tiles are whole vectors."""
+    """TVM's own packed form, where its tiles are whole vectors, of a constant weight."""
+    if _scale(site) is not None:
+        return "unscaled"
     return "padded" if site.is_float and _pads(site) and _has_poor_tiles(site) else DEFAULT
 
 

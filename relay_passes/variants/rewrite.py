@@ -12,7 +12,7 @@ import tvm
 from tvm import relay
 
 from relay_passes.apply import op_span
-from relay_passes.dataflow import Dataflow, Leaves, address, post_order, with_main
+from relay_passes.dataflow import Dataflow, Leaves, address, flatten, post_order, with_main
 from relay_passes.plain import with_children
 from relay_passes.variants.variant import Alter, Site, Variant
 
@@ -43,11 +43,11 @@ def rewrite(flow: Dataflow, chosen: dict[int, tuple[Site, Variant]]) -> Rewritte
         first = flow.first_value[op]
         if first in exprs:  # computed with an op before it
             continue
-        arguments = [_structure(leaves, exprs) for leaves in flow.uses[op]]
         if op in chosen:
-            for member, result in _variant(flow, op, chosen, arguments, done):
+            for member, result in _variant(flow, op, chosen, exprs, done):
                 exprs[flow.first_value[member]] = result
             continue
+        arguments = [_structure(leaves, exprs) for leaves in flow.uses[op]]
         again = relay.Call(call.op, arguments, call.attrs, call.type_args, op_span(op))
         _remember(done.origin, call.attrs, op)
         if isinstance(call.checked_type, relay.TupleType):
@@ -65,14 +65,16 @@ def _variant(
     flow: Dataflow,
     op: int,
     chosen: dict[int, tuple[Site, Variant]],
-    arguments: list[relay.Expr],
+    exprs: dict[int, relay.Expr],
     done: Rewritten,
 ) -> Iterator[tuple[int, relay.Expr]]:
-    """The results of an op, and of those that are computed with it, over the given arguments."""
+    """The results of an op, and of those that are computed with it, over the expressions of the values before it."""
     site, variant = chosen[op]
+    inputs = variant.inputs(site) if variant.inputs else tuple(flatten(tuple(flow.uses[op])))
+    arguments = [exprs[value] for value in inputs]
     variables = [
-        argument if isinstance(argument, relay.Constant) else relay.Var(f"x{position}", site.argument(position).type)
-        for position, argument in enumerate(arguments)
+        argument if isinstance(argument, relay.Constant) else relay.Var(f"x{position}", flow.values[value].type)
+        for position, (argument, value) in enumerate(zip(arguments, inputs, strict=True))
     ]
     if variant.join is not None:
         members = [other for other in site.parallel if other in chosen and chosen[other][1] is variant]

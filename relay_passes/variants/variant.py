@@ -83,6 +83,8 @@ class Variant:
         The op's result from its arguments. The arguments are typed variables, constants are themselves.
     join : function, optional
         Instead of ``rewrite``, for ops that share their first argument: their results from that argument.
+    inputs : function, optional
+        The values that ``rewrite`` takes in place of the op's arguments: computed before it, or constants.
     alter : function, optional
         What AlterOpLayout does with the ``nn.conv2d`` and ``nn.dense`` calls that come out; default TVM's own.
     """
@@ -91,6 +93,7 @@ class Variant:
     applies: Callable[[Site], bool]
     rewrite: Callable[[Site, list[relay.Expr]], relay.Expr] | None = None
     join: Callable[[list[Site], relay.Expr], list[relay.Expr]] | None = None
+    inputs: Callable[[Site], tuple[int, ...]] | None = None
     alter: Alter | None = None
 
 

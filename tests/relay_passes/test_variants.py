@@ -24,6 +24,7 @@ from relay_passes.variants import DEFAULT, options, origins, suggested
 from tests.relay_passes.test_partition import outputs
 from tests.relay_passes.test_prepare import assert_same
 from tvm_go.errors import PlanError
+from tvm_go.graph import ValueKind
 
 TARGET = "llvm"  # four lanes: what it builds runs on any machine
 AVX512 = "llvm -mcpu=skylake-avx512"
@@ -219,3 +220,16 @@ def test_suggestions_keep_the_numbers() -> None:
 def test_options_of_wide_graphs_are_those_of_their_ops() -> None:
     base = prepare_base(as_module(wide(60).body), target=TARGET)
     assert len(options(base, TARGET)) == len(read(base).calls)
+
+
+def test_a_scale_that_tvm_folds_into_a_weight_is_taken_out_again() -> None:
+    x, row = relay.var("x", shape=(4, 32)), relay.var("row", shape=(32,))
+    weight = relay.const(np.random.default_rng(0).standard_normal((48, 32)).astype("float32"))
+    mod = tvm.IRModule.from_expr(relay.Function([x, row], relay.nn.dense(relay.multiply(x, row), weight)))
+    target = tvm.target.Target("llvm -mcpu=core-avx2")
+    base = prepare_base(mod, target=target)
+    names = suggested(base, target)
+    assert "unscaled" in names
+    finished = read(finish(base, target=target, variants=names))
+    packed = next(op for op, operator in enumerate(finished.operators) if operator.name == "nn.contrib_dense_pack")
+    assert finished.values[finished.uses[packed][1]].kind == ValueKind.CONSTANT
