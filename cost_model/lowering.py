@@ -45,7 +45,8 @@ def lower_primitive(
     """
     compiler = te_compiler.get()
     if lowering == TE:
-        lowered = compiler.lower(function, target)
+        with pass_config():  # as in a whole build by a plan
+            lowered = compiler.lower(function, target)
     else:
         compiler.clear()  # it may hold the function in another lowering
         seen: list[tvm.tir.PrimFunc] = []
