@@ -16,7 +16,7 @@ from relay_passes.schedules.contraction import (
     schedule_contraction,
     shape_of,
 )
-from relay_passes.schedules.rows import compute_by_rows, is_odd, split_reduction, vectorize_inside
+from relay_passes.schedules.rows import compute_by_rows, is_odd, partial_sums, split_reduction, vectorize_inside
 from relay_passes.schedules.tiling import Machine, Tiling, divisors, vector_length
 from relay_passes.schedules.vector_math import with_vector_math
 
@@ -247,15 +247,20 @@ def _rows_group(sch: Schedule, machine: Machine, final: str, feeders: list[str],
             _stage_alone(sch, machine, name)
         return [name for name in pending if name != final and name not in feeders]
     group: list[str] = []
-    for name in feeders:
+    partial: set[str] = set()
+    for name in [*feeders, final]:
         block = block_of(sch, sch.get_block(name))
-        group += split_reduction(sch, name, machine) if block.is_reduction else [name]
-    if block_of(sch, sch.get_block(final)).is_reduction:
-        group += split_reduction(sch, final, machine)[:-1]
+        parts = split_reduction(sch, name, machine) if block.is_reduction else [name]
+        partial |= set(parts[:-1])
+        group += parts
+    group.pop()
     row = compute_by_rows(sch, final, group) if group else None
     if row is None:
         for name in [*group, final]:
-            _plain_loops(sch, machine, name)
+            if name in partial:
+                partial_sums(sch, name)
+            else:
+                _plain_loops(sch, machine, name)
     else:
         sch.parallel(row)
         for name in [*group, final]:
@@ -268,15 +273,7 @@ def _stage_alone(sch: Schedule, machine: Machine, name: str) -> None:
     block = block_of(sch, sch.get_block(name))
     parts = split_reduction(sch, name, machine) if block.is_reduction else [name]
     for part in parts[:-1]:
-        handle = sch.get_block(part)
-        loops = list(sch.get_loops(handle))  # rows..., steps, lanes
-        sch.reorder(*loops[: len(block.spatial)], *loops[len(block.spatial) :])
-        rows = sch.fuse(*loops[: len(block.spatial)]) if len(block.spatial) > 1 else loops[0]
-        sch.parallel(rows)
-        steps, lane = list(sch.get_loops(handle))[-2:]
-        sch.vectorize(lane)
-        init = sch.decompose_reduction(handle, steps)
-        sch.vectorize(list(sch.get_loops(init))[-1])
+        partial_sums(sch, part)
     _plain_loops(sch, machine, parts[-1])
 
 

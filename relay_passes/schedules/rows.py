@@ -33,6 +33,8 @@ def split_reduction(sch: Schedule, name: str, machine: Machine) -> list[str]:
     """
     handle = sch.get_block(name)
     block = block_of(sch, handle)
+    if not block.spatial or len(block.statement.writes) > 1:  # TVM's rfactor fails on some, and on argmax
+        return [name]
     last = block.reduction_vars[-1]
     if any(step_along(load, last) not in (0, 1) for load in block.loads):
         return [name]
@@ -44,6 +46,17 @@ def split_reduction(sch: Schedule, name: str, machine: Machine) -> list[str]:
     _, inner = sch.split(loop, [None, lanes])
     partial = sch.rfactor(inner, factor_axis=len(block.spatial))
     return [str(sch.get(partial).name_hint), name]
+
+
+def partial_sums(sch: Schedule, name: str) -> None:
+    """The vectors of partial results that :func:`split_reduction` makes: parallel over rows."""
+    handle = sch.get_block(name)
+    count = len(block_of(sch, handle).spatial) - 1
+    *loops, lane = sch.get_loops(handle)  # rows..., steps..., lanes
+    sch.parallel(sch.fuse(*loops[:count]) if count > 1 else loops[0])
+    sch.vectorize(lane)
+    init = sch.decompose_reduction(handle, loops[count])
+    sch.vectorize(list(sch.get_loops(init))[-1])
 
 
 def compute_by_rows(sch: Schedule, final: str, inner: list[str]) -> LoopRV | None:
