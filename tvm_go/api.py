@@ -30,6 +30,8 @@ def tune(
     rules: str = "open",
     seed: int = 0,
     kernel_trials: int = 0,
+    shipped_records: bool = True,
+    extra_records: str | Path | None = None,
     rpc: RpcConfig | None = None,
     measure: MeasureConfig | None = None,
     name: str = "model",
@@ -64,6 +66,10 @@ def tune(
         Same seed, same log: same plan.
     kernel_trials
         Schedules to try for the kernels of the plan that promise most, beyond those that rules give.
+    shipped_records
+        Whether to try the tuned kernels that come with the package, where they are for such a CPU.
+    extra_records
+        A tuning log whose tuned kernels are tried too; it must be of such a CPU.
     rpc
         An existing RPC tracker; None starts a tracker and a server on this machine.
     measure
@@ -95,6 +101,8 @@ def tune(
         rules=rules,
         seed=seed,
         kernel_trials=kernel_trials,
+        shipped_records=shipped_records,
+        extra_records=extra_records,
         rpc=rpc,
         measure=measure,
         name=name,

@@ -16,7 +16,7 @@ import tvm
 from tvm import relay
 
 from cost_model.config import MeasureConfig, RpcConfig
-from cost_model.kernel_tuning import TunableKernel, tune_kernels
+from cost_model.kernel_tuning import TunableKernel, isa_of, tune_kernels
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
 from cost_model.provenance import host_cpu, versions
@@ -24,6 +24,7 @@ from relay_passes.prepare import prepare_base
 from relay_passes.targets import as_target
 from relay_passes.variants import suggested
 from tuning_logs import KernelRecord, TuningLog
+from tuning_logs.shipped import lowerings_from, shipped_lowerings
 from tvm_go.by_rule import lowerings_by_rule
 from tvm_go.errors import UnsupportedModelError, UsageError
 from tvm_go.graph import Int32
@@ -78,6 +79,8 @@ def tune_graph(
     rules: str = "open",
     seed: int = 0,
     kernel_trials: int = 0,
+    shipped_records: bool = True,
+    extra_records: str | Path | None = None,
     rpc: RpcConfig | None = None,
     measure: MeasureConfig | None = None,
     name: str = "model",
@@ -95,6 +98,7 @@ def tune_graph(
             raise UsageError(f"{option} {value} is negative: give 0 or more")
     parsed = as_target(target)
     _check_back_end(parsed)
+    tuned = tuned_lowerings(parsed, shipped=shipped_records, extra=extra_records)
     watch = Stopwatch()
     with _log_of(log) as records, Measurer(target=str(parsed), config=measure, rpc=rpc) as measurer:
         with watch.stage("prepare", callbacks):
@@ -104,7 +108,7 @@ def tune_graph(
                 "the model holds no operator, or TVM folded all of them into constants: nothing is left to plan; "
                 "is the file whole, and does the model have inputs?"
             )
-        oracle = KernelOracle(str(parsed), measurer, records, callbacks.on_kernel, try_tir=is_cpu(parsed))
+        oracle = KernelOracle(str(parsed), measurer, records, callbacks.on_kernel, tuned, try_tir=is_cpu(parsed))
         limits = Budget(kernels=budget, seconds=seconds)
 
         def problem_of(model: Model) -> Problem:
@@ -155,6 +159,22 @@ def tune_graph(
         counts = (oracle.measured, oracle.hits)
         own = (baseline, default.plan(default.default, "tvm"))
         return summarize(own, problem, found_plan(), record, oracle, counts, spent)
+
+
+def tuned_lowerings(
+    target: tvm.target.Target, *, shipped: bool, extra: str | Path | None
+) -> dict[str, tuple[Lowering, ...]]:
+    """Lowerings that were tuned before for such a CPU, by kernel key: those of a user's file first.
+
+    Raises
+    ------
+    LogError
+        If the file cannot be read, or its records are for another CPU generation.
+    """
+    found = shipped_lowerings(isa_of(target)) if shipped else {}
+    if extra is not None:
+        found |= lowerings_from(extra, target=str(target), isa_of=isa_of)
+    return found
 
 
 def tunable_kernels(model: Model, kernel: Int32, keys: Sequence[str]) -> list[TunableKernel]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import tvm
 from tvm import tir
 from tvm.tir.schedule import Schedule, ScheduleError
 
-from relay_passes.schedules.blocks import Block, block_of, leaf_blocks, step_along, with_simple_indices
+from relay_passes.schedules.blocks import Block, block_of, leaf_blocks, step_along
 from relay_passes.schedules.contraction import (
     Shape,
     contraction_tilings,
@@ -16,25 +14,14 @@ from relay_passes.schedules.contraction import (
     schedule_contraction,
     shape_of,
 )
+from relay_passes.schedules.inlining import has_condition, inline_cheap, normalized
+from relay_passes.schedules.operands import pad_odd_sides, repack_strided
 from relay_passes.schedules.rows import compute_by_rows, is_odd, partial_sums, split_reduction, vectorize_inside
-from relay_passes.schedules.tiling import Machine, Tiling, divisors, vector_length
-from relay_passes.schedules.vector_math import with_vector_math
-
-_LONG_PRIME = 32  # a longer side without divisors is worth padding
-_REUSE = 8  # an input that is read more often than this is stored before, not computed at every use
+from relay_passes.schedules.tiling import Machine, Tiling, vector_length
 
 
 class NotSchedulableError(Exception):
     """The generic schedule does not know what to do with a kernel."""
-
-
-def normalized(func: tir.PrimFunc) -> tir.PrimFunc:
-    """A kernel's computation as all TIR lowerings start from it: vector math, cheap blocks inlined, simple indices."""
-    sch = Schedule(tvm.IRModule({"main": with_vector_math(func)}), error_render_level="fast")
-    _inline(sch)
-    main = with_simple_indices(sch.mod["main"])
-    symbol = func.attrs.get("global_symbol") if func.attrs else None
-    return main.with_attr("global_symbol", symbol) if symbol else main.without_attr("global_symbol")
 
 
 def generic_schedule(sch: Schedule, target: tvm.target.Target, tiling: Tiling | None = None) -> None:
@@ -56,9 +43,9 @@ def generic_schedule(sch: Schedule, target: tvm.target.Target, tiling: Tiling | 
     """
     machine = Machine.of(target)
     try:
-        _pad(sch, machine)
-        _inline(sch)
-        _repack(sch, machine)
+        pad_odd_sides(sch, machine)
+        inline_cheap(sch)
+        repack_strided(sch, machine)
         _schedule_stages(sch, machine, tiling)
     except ScheduleError as error:
         raise NotSchedulableError(str(error).strip().splitlines()[-1]) from error
@@ -70,115 +57,11 @@ def tilings(func: tir.PrimFunc, target: tvm.target.Target) -> list[Tiling]:
     sch = Schedule(
         tvm.IRModule({"main": normalized(func).with_attr("global_symbol", "main")}), error_render_level="fast"
     )
-    _pad(sch, machine)
-    _inline(sch)
-    _repack(sch, machine)
+    pad_odd_sides(sch, machine)
+    inline_cheap(sch)
+    repack_strided(sch, machine)
     found = _heaviest(leaf_blocks(sch), machine)
     return contraction_tilings(*found, machine) if found else []
-
-
-def _pad(sch: Schedule, machine: Machine) -> None:
-    """Round odd sides of large matrix products up to what vectors and register tiles divide."""
-    for block in leaf_blocks(sch):
-        if not block.is_reduction or len(block.spatial) < 2 or len(block.loads) != 2 or not _is_einsum(block):
-            continue
-        columns, rows = block.spatial[-1], block.spatial[-2]
-        sizes = [math.prod(int(extent) for extent in load.buffer.shape) for load in block.loads]
-        if block.work < 4 * _REUSE * max(sizes):
-            continue
-        multiples = [1] * len(block.iterators)
-        if columns > machine.lanes and columns % machine.lanes:
-            multiples[len(block.spatial) - 1] = machine.lanes
-        if rows > _LONG_PRIME and max(divisors(rows, 14)) < 5:
-            multiples[len(block.spatial) - 2] = 8
-        if max(multiples) > 1:
-            sch.pad_einsum(sch.get_block(block.name), multiples)
-
-
-def _is_einsum(block: Block) -> bool:
-    """Whether it is a sum of products that reads at its iterators themselves, each spatial one before the others."""
-    variables = block.spatial_vars + block.reduction_vars
-    kinds = [i.iter_type for i in block.iterators]
-    in_order = kinds == sorted(kinds, key=lambda kind: kind != tir.IterVar.DataPar)
-    return (
-        in_order
-        and block.stores_in_place()
-        and not block.loads[0].buffer.same_as(block.loads[1].buffer)
-        and all(any(index.same_as(var) for var in variables) for load in block.loads for index in load.indices)
-        and isinstance(block.statement.body.value, tir.Add)
-        and isinstance(block.statement.body.value.b, tir.Mul)
-    )
-
-
-def _inline(sch: Schedule) -> None:
-    """Inline what is cheap to compute again into what reads it."""
-    for name in [block.name for block in leaf_blocks(sch)]:
-        handle = sch.get_block(name)
-        block = block_of(sch, handle)
-        if block.is_reduction or not sch.get_consumers(handle):
-            continue
-        consumers = [block_of(sch, consumer) for consumer in sch.get_consumers(handle)]
-        if all(_may_inline(block, consumer) for consumer in consumers):
-            if block.is_costly and (len(consumers) > 1 or any(_reads(c, block) > 1 for c in consumers)):
-                continue
-            try:
-                sch.compute_inline(handle)
-            except ScheduleError:
-                continue
-
-
-def _may_inline(block: Block, consumer: Block) -> bool:
-    if not consumer.is_reduction:
-        return True
-    reuse = consumer.work / max(1, math.prod(block.spatial))
-    return reuse <= 1 or (reuse <= _REUSE and not block.is_costly and not _has_condition(block))
-
-
-def _has_condition(block: Block) -> bool:
-    found: list[bool] = []
-
-    def visit(node: object) -> None:
-        if isinstance(node, tir.Select) or (isinstance(node, tir.Call) and "if_then_else" in str(node.op)):
-            found.append(True)
-
-    tir.stmt_functor.post_order_visit(block.statement.body, visit)
-    return bool(found)
-
-
-def _reads(consumer: Block, producer: Block) -> int:
-    return sum(load.buffer.same_as(producer.output) for load in consumer.loads)
-
-
-def _repack(sch: Schedule, machine: Machine) -> None:
-    """Give an operand that is strided along the vectors a contiguous copy, where it is read often enough."""
-    for block in leaf_blocks(sch):
-        if not block.is_reduction or not block.stores_in_place() or shape_of(block, machine) is not None:
-            continue
-        wide = [axis for axis, extent in enumerate(block.spatial) if extent > 1]
-        if not wide or block.spatial[wide[-1]] < machine.lanes or len(block.loads) != 2:
-            continue
-        vector = block.spatial_vars[wide[-1]]
-        for load in block.loads:
-            size = math.prod(int(extent) for extent in load.buffer.shape)
-            if step_along(load, vector) not in (0, 1) and block.work >= _REUSE * size:
-                _transpose_operand(sch, block, load, vector)
-
-
-def _transpose_operand(sch: Schedule, block: Block, load: tir.BufferLoad, vector: tir.Var) -> None:
-    positions = [p for p, index in enumerate(load.indices) if index.same_as(vector)]
-    if len(positions) != 1:
-        return
-    place = positions[0]
-    rank = len(load.indices)
-    order = [axis for axis in range(rank) if axis != place] + [place]
-    handle = sch.get_block(block.name)
-    index = next(i for i, region in enumerate(block.statement.reads) if region.buffer.same_as(load.buffer))
-    producers = [p for p in sch.get_producers(handle) if sch.get(p).writes[0].buffer.same_as(load.buffer)]
-    source = producers[0] if producers and len(sch.get_consumers(producers[0])) == 1 else None
-    if source is not None and block_of(sch, source).is_reduction:
-        source = None
-    copy = source if source is not None else sch.cache_read(handle, index, "global")
-    sch.transform_layout(copy, ("write", 0), lambda *i: [i[axis] for axis in order])
 
 
 def _heaviest(blocks: list[Block], machine: Machine) -> tuple[Block, Shape] | None:
@@ -314,4 +197,4 @@ def _is_flat(block: Block) -> bool:
         all(extent == 1 or step_along(load, var) == stride for extent, var, stride in axes)
         for load in block.loads
         for axes in [list(zip(block.spatial, block.spatial_vars, strides, strict=True))]
-    ) and not _has_condition(block)
+    ) and not has_condition(block)

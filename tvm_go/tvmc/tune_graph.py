@@ -63,6 +63,10 @@ def add_tune_graph_parser(subparsers: Any, _: argparse.ArgumentParser, __: objec
     parser.add_argument(
         "--kernel-trials", default=0, help="schedules to try for the plan's kernels; default: %(default)s.", **number
     )
+    parser.add_argument(
+        "--no-shipped-records", action="store_true", help="leave out the tuned kernels that come with tvm-go."
+    )
+    parser.add_argument("--records", metavar="FILE", help="another log of such a CPU whose tuned kernels to try too.")
     parser.add_argument("--rpc-tracker", metavar="HOST:PORT", help="measure through this tracker; default: our own.")
     parser.add_argument("--rpc-key", metavar="KEY", help="key of the devices at the tracker.")
     parser.add_argument("--model-format", choices=frontends.get_frontend_names(), help="default: by file ending.")
@@ -102,6 +106,8 @@ def drive_tune_graph(args: argparse.Namespace) -> int:
                 rules=args.rules,
                 seed=args.seed,
                 kernel_trials=args.kernel_trials,
+                shipped_records=not args.no_shipped_records,
+                extra_records=args.records,
                 rpc=rpc,
                 name=Path(args.FILE).stem,
                 ablate=not args.no_ablation,
