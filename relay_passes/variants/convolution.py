@@ -14,6 +14,7 @@ from relay_passes.variants.variant import DEFAULT, Alter, Array, Site, Variant, 
 
 BLOCKS = (8, 16, 32)
 """Channels that lie side by side: the largest divisor of the channels that is no larger."""
+_MANY_VECTORS = 16  # so many channels are worth padding: the slice behind costs less than what whole vectors save
 _MOST_PARTS = 8  # kernels that a grouped convolution may fall into
 
 
@@ -146,6 +147,23 @@ def _ungrouped(site: Site, arguments: list[relay.Expr]) -> relay.Expr:
     return conv2d_like(site, arguments[0], whole)
 
 
+def _missing_channels(site: Site) -> int:
+    """Output channels that fill the last vector."""
+    return -channels(site)[1] % site.lanes if site.lanes else 0
+
+
+def _can_be_padded(site: Site) -> bool:
+    return is_plain(site) and site.is_constant(1) and channels(site)[2] == 1 and _missing_channels(site) > 0
+
+
+def _padded(site: Site, arguments: list[relay.Expr]) -> relay.Expr:
+    """Channels of zeros fill the last vector: of 1000 channels TVM's own blocks are 10 wide."""
+    weight = np.pad(site.argument(1).expr.data.numpy(), ((0, _missing_channels(site)), (0, 0), (0, 0), (0, 0)))
+    batch, _, height, width = site.result.shape
+    whole = conv2d_like(site, arguments[0], weight)
+    return relay.strided_slice(whole, [0, 0, 0, 0], [batch, channels(site)[1], height, width])
+
+
 CONV2D = (
     Variant("NCHW", lambda site: site.lanes > 0 and is_plain(site), same_call, alter=keep),
     *(
@@ -155,6 +173,7 @@ CONV2D = (
     Variant("NHWC", _can_be_channels_last, same_call, alter=_channels_last),
     Variant("split", _can_be_split, _split),
     Variant("ungrouped", _can_be_split, _ungrouped),
+    Variant("padded", _can_be_padded, _padded),
     Variant("combined", lambda site: len(site.parallel) > 1, join=_join),
 )
 
@@ -173,4 +192,6 @@ def suggest(site: Site) -> str:
         fitting = [limit for limit in BLOCKS if limit <= max(site.lanes, BLOCKS[0]) and _can_block(site, limit=limit)]
         if fitting:
             return f"NCHWc/{fitting[-1]}"
+    if outputs >= _MANY_VECTORS * site.lanes and _can_be_padded(site) and outputs & -outputs <= site.lanes // 2:
+        return "padded"
     return DEFAULT
