@@ -12,6 +12,7 @@ import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -24,7 +25,7 @@ from tvm_go.tuning import tune_graph
 
 _ROUNDS, _ROUND_SECONDS = 7, 0.4
 _TOLERANCE = 1e-3
-_PLANS = {  # label: options of tune_graph
+_PLANS: dict[str, dict[str, Any]] = {  # label: options of tune_graph
     "by rule": {"budget": 0, "shipped_records": False},
     "plan": {"shipped_records": False},
     "plan + records": {},

@@ -56,6 +56,8 @@ def main() -> None:
                 log=args.log,
                 budget=args.budget,
                 strategy_name=strategy,
+                rules="wide",
+                decide=("fusion",),
                 seed=args.seed,
                 name=name,
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from relay_passes.targets import as_target
 from tvm_go.errors import PlanError
 from tvm_go.model import planned
 from tvm_go.plan import GraphPlan
-from tvm_go.tuning import TuneCallbacks, tune_graph
+from tvm_go.tuning import TASKS, TuneCallbacks, tune_graph
 
 
 def tune(
@@ -29,6 +29,7 @@ def tune(
     strategy: str = "annealing",
     rules: str = "open",
     seed: int = 0,
+    decide: Sequence[str] = TASKS,
     kernel_trials: int = 0,
     shipped_records: bool = True,
     extra_records: str | Path | None = None,
@@ -64,6 +65,8 @@ def tune(
         Rule set of the legaliser: ``tvm``, ``wide`` or ``open``.
     seed
         Same seed, same log: same plan.
+    decide
+        What the plan decides, of ``variants``, ``lowering`` and ``fusion``; the others stay as TVM has them.
     kernel_trials
         Schedules to try for the kernels of the plan that promise most, beyond those that rules give.
     shipped_records
@@ -100,6 +103,7 @@ def tune(
         strategy_name=strategy,
         rules=rules,
         seed=seed,
+        decide=decide,
         kernel_trials=kernel_trials,
         shipped_records=shipped_records,
         extra_records=extra_records,

@@ -36,6 +36,9 @@ from tvm_go.rules import rule_set
 from tvm_go.search import Budget, Problem, strategy
 from tvm_go.verification import verified
 
+TASKS = ("variants", "lowering", "fusion")
+"""What a plan decides."""
+
 
 class TuneCallbacks:
     """What a caller may follow; every method may be overridden and does nothing by default."""
@@ -78,6 +81,7 @@ def tune_graph(
     strategy_name: str = "annealing",
     rules: str = "open",
     seed: int = 0,
+    decide: Sequence[str] = TASKS,
     kernel_trials: int = 0,
     shipped_records: bool = True,
     extra_records: str | Path | None = None,
@@ -93,22 +97,26 @@ def tune_graph(
     """
     callbacks = callbacks or TuneCallbacks()
     search, rule = strategy(strategy_name), rule_set(rules)
+    unknown = sorted(set(decide) - set(TASKS))
+    if unknown:
+        raise UsageError(f"there is no task '{unknown[0]}' to decide; there are {', '.join(TASKS)}")
     for option, value in (("seed", seed), ("budget", budget), ("kernel_trials", kernel_trials)):
         if value < 0:
             raise UsageError(f"{option} {value} is negative: give 0 or more")
     parsed = as_target(target)
     _check_back_end(parsed)
-    tuned = tuned_lowerings(parsed, shipped=shipped_records, extra=extra_records)
+    lower = "lowering" in decide and is_cpu(parsed)
+    tuned = tuned_lowerings(parsed, shipped=shipped_records and lower, extra=extra_records)
     watch = Stopwatch()
     with _log_of(log) as records, Measurer(target=str(parsed), config=measure, rpc=rpc) as measurer:
         with watch.stage("prepare", callbacks):
-            default, *others = _models(mod, params, parsed)
+            default, *others = _models(mod, params, parsed, vary="variants" in decide)
         if not default.graph.num_ops:
             raise UnsupportedModelError(
                 "the model holds no operator, or TVM folded all of them into constants: nothing is left to plan; "
                 "is the file whole, and does the model have inputs?"
             )
-        oracle = KernelOracle(str(parsed), measurer, records, callbacks.on_kernel, tuned, try_tir=is_cpu(parsed))
+        oracle = KernelOracle(str(parsed), measurer, records, callbacks.on_kernel, tuned, try_tir=lower)
         limits = Budget(kernels=budget, seconds=seconds)
 
         def problem_of(model: Model) -> Problem:
@@ -129,8 +137,8 @@ def tune_graph(
 
         def found_plan() -> GraphPlan:
             keys = problem.paid_keys(problem.best)
-            if budget:
-                lowering = [oracle.best_lowering(key) if key else TE for key in keys]
+            if budget or not lower:
+                lowering = [oracle.best_lowering(key) if key and oracle.knows(key) else TE for key in keys]
             else:
                 lowering = lowerings_by_rule(model.graph, problem.best, keys, oracle.tuned)
             details = _provenance(problem, strategy_name, seed, name)
@@ -139,7 +147,7 @@ def tune_graph(
         record = None
         with contextlib.suppress(KeyboardInterrupt):  # what was measured is logged; the best plan so far is returned
             with watch.stage("search", callbacks):
-                if budget:
+                if budget and "fusion" in decide:
                     search(problem, np.random.default_rng(seed))
             if kernel_trials:
                 with watch.stage("tune", callbacks):
@@ -192,11 +200,13 @@ def is_cpu(target: tvm.target.Target) -> bool:
 
 
 def _models(
-    mod: tvm.IRModule | relay.Function, params: Mapping[str, Any] | None, target: tvm.target.Target
+    mod: tvm.IRModule | relay.Function, params: Mapping[str, Any] | None, target: tvm.target.Target, *, vary: bool
 ) -> list[Model]:
     """The model as TVM forms it, and in the forms that our rules suggest where these differ."""
     base = prepare_base(mod, params, target=target)
     default = Model.with_variants(base, None, target)
+    if not vary:
+        return [default]
     names = suggested(base, target)
     other = Model.with_variants(base, names, target)
     return [default] if other.graph.structural_hash == default.graph.structural_hash else [default, other]

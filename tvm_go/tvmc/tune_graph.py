@@ -19,7 +19,7 @@ from cost_model.config import RpcConfig
 from tvm_go.errors import MeasureError, UsageError
 from tvm_go.rules import RULE_SET_NAMES
 from tvm_go.search import STRATEGIES
-from tvm_go.tuning import tune_graph
+from tvm_go.tuning import TASKS, tune_graph
 from tvm_go.tvmc.errors import check_output, interrupted, one_line
 from tvm_go.tvmc.models import load_model
 from tvm_go.tvmc.progress import progress_on
@@ -60,6 +60,9 @@ def add_tune_graph_parser(subparsers: Any, _: argparse.ArgumentParser, __: objec
     )
     parser.add_argument("--seconds", metavar="S", type=float, default=float("inf"), help="time limit of the search.")
     parser.add_argument("--seed", default=0, help="same seed and log: same plan; default: %(default)s.", **number)
+    parser.add_argument(
+        "--decide", nargs="+", default=TASKS, choices=TASKS, help="what the plan decides; default: all of it."
+    )
     parser.add_argument(
         "--kernel-trials", default=0, help="schedules to try for the plan's kernels; default: %(default)s.", **number
     )
@@ -105,6 +108,7 @@ def drive_tune_graph(args: argparse.Namespace) -> int:
                 strategy_name=args.strategy,
                 rules=args.rules,
                 seed=args.seed,
+                decide=args.decide,
                 kernel_trials=args.kernel_trials,
                 shipped_records=not args.no_shipped_records,
                 extra_records=args.records,
