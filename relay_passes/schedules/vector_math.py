@@ -8,7 +8,7 @@ import tvm
 from tvm import tir
 
 _MAX_EXPONENT, _MIN_EXPONENT = 88.7228317, -86.9  # beyond these exp is infinite, or almost too small for float32
-_ERF_END, _TANH_END = 3.832506856900711, 7.90531110763549805  # beyond these float32 knows only +-1
+_ERF_END, _TANH_END = 3.832506856900711, 9.0  # beyond these float32 knows only +-1
 
 
 def with_vector_math(func: tir.PrimFunc) -> tir.PrimFunc:
@@ -88,7 +88,7 @@ def erf(x: tir.PrimExpr) -> tir.PrimExpr:
         -1.42647390514189e-02,
     )
     square = kept * kept
-    return kept * _polynomial(square, above) / _polynomial(square, below)
+    return _bounded(kept * _polynomial(square, above) / _polynomial(square, below))
 
 
 def tanh(x: tir.PrimExpr) -> tir.PrimExpr:
@@ -105,16 +105,21 @@ def tanh(x: tir.PrimExpr) -> tir.PrimExpr:
     )
     below = (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
     square = kept * kept
-    return kept * _polynomial(square, above) / _polynomial(square, below)
+    return _bounded(kept * _polynomial(square, above) / _polynomial(square, below))
 
 
 def power(x: tir.PrimExpr, exponent: tir.PrimExpr) -> tir.PrimExpr | None:
-    """Products for small whole exponents; None for all others."""
-    if not isinstance(exponent, tir.FloatImm) or exponent.value not in (1.0, 2.0, 3.0, 4.0):
+    """Products and square roots for exponents that are small multiples of a quarter; None for all others."""
+    if not isinstance(exponent, tir.FloatImm):
         return None
-    value = x
-    for _ in range(int(exponent.value) - 1):
-        value = value * x
+    quarters = 4.0 * exponent.value
+    if quarters not in range(1, 17):
+        return None
+    root = tir.sqrt(x)
+    factors = [x] * int(quarters // 4) + [root] * (quarters % 4 >= 2) + [tir.sqrt(root)] * int(quarters % 2)
+    value = factors[0]
+    for factor in factors[1:]:
+        value = value * factor
     return value
 
 
@@ -125,6 +130,11 @@ _FUNCTIONS: dict[str, Callable[..., tir.PrimExpr | None]] = {
     "tir.tanh": tanh,
     "tir.pow": power,
 }
+
+
+def _bounded(value: tir.PrimExpr) -> tir.PrimExpr:
+    """Rounding must not carry a value beyond 1; in this order NaN passes."""
+    return tir.Min(_f32(1.0), tir.Max(_f32(-1.0), value))
 
 
 def _polynomial(x: tir.PrimExpr, coefficients: Sequence[float]) -> tir.PrimExpr:
