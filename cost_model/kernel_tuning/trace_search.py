@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import tvm
 from tvm import meta_schedule as ms
-from tvm import tir
 from tvm.meta_schedule.cost_model import CostModel, RandomModel
 from tvm.meta_schedule.cost_model.xgb_model import XGBConfig, XGBModel
 from tvm.tir.schedule import Schedule, Trace
 
+from cost_model.kernel_tuning.code_size import builds_quickly
 from cost_model.kernel_tuning.tunable import TuningConfig
 from relay_passes.schedules import normalized
 
@@ -25,7 +25,7 @@ from relay_passes.schedules import normalized
 sys.modules.setdefault("tvm.tir.tensor_intrin", types.ModuleType("tvm.tir.tensor_intrin"))
 
 _ENDLESS = 1 << 30
-_FEW_LANES = 16  # up to here LLVM also copes with numbers of lanes that are no power of two
+_ITERATIONS = 4  # for one batch; more than one where LLVM could not build most candidates
 
 
 class TraceSearch:
@@ -92,14 +92,14 @@ class TraceSearch:
 
     def propose(self) -> list[str]:
         """Traces to measure next, as JSON: a whole batch, or what is left when MetaSchedule finds no more."""
-        count = 0
-        while not self._exhausted and count < self._batch:
+        for _ in range(_ITERATIONS):
+            if self._exhausted or len(self._queue) >= self._batch:
+                break
             candidates = self._context.generate_measure_candidates()
-            found = {_text_of(one.sch.trace): one for one in candidates or () if _is_buildable(one.sch)}
             self._exhausted = not candidates
-            self._queue = [text for text in found if text not in self._pending] + self._queue
+            found = {_text_of(one.sch.trace): one for one in candidates or () if builds_quickly(one.sch)}
+            self._queue += [text for text in found if text not in self._pending]
             self._pending |= found
-            count = len(self._queue)
         chosen, self._queue = self._queue[: self._batch], self._queue[self._batch :]
         return chosen
 
@@ -130,18 +130,6 @@ def _module_of(func: tvm.tir.PrimFunc) -> tvm.IRModule:
     """The module that `relay_passes.lowering` applies traces to."""
     main = normalized(func).with_attr({"global_symbol": "main", "tir.noalias": tvm.tir.const(True, "bool")})
     return tvm.IRModule({"main": main})
-
-
-def _is_buildable(sch: Schedule) -> bool:
-    """Whether LLVM is done with it in good time: a gather of 48 lanes, say, takes it half a minute."""
-    lanes: list[int] = []
-
-    def visit(node: object) -> None:
-        if isinstance(node, tir.For) and node.kind == tir.ForKind.VECTORIZED:
-            lanes.append(int(node.extent))
-
-    tir.stmt_functor.post_order_visit(sch.mod["main"].body, visit)
-    return all(count <= _FEW_LANES or count.bit_count() == 1 for count in lanes)
 
 
 def _text_of(trace: Trace) -> str:

@@ -1,0 +1,132 @@
+"""Records that come with the package, and records that a user names: tuned lowerings by kernel.
+
+The files under ``shipped/`` hold ordinary kernel records, the best of each kernel, one file for each class of CPUs;
+`python -m benchmarks.ship_records` writes them. Whoever calls says which class a target belongs to.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from tuning_logs.log import TuningLog
+from tuning_logs.records import KernelRecord, Record, from_json
+from tvm_go.errors import LogError
+from tvm_go.lowering import Lowering
+
+FOLDER = Path(__file__).parent / "shipped"
+"""Where the package keeps its records."""
+
+IsaOf = Callable[[str], str | None]
+"""Class of instruction sets of a target's text; None if it is in none of ours."""
+
+
+def records_for(isa: str | None, *, folder: Path = FOLDER) -> list[KernelRecord]:
+    """The shipped records for a class of instruction sets, such as ``avx2``; empty where there are none."""
+    path = folder / f"{isa}.jsonl.gz"
+    return _kernels(_read(path)) if isa and path.exists() else []
+
+
+def shipped_lowerings(isa: str | None) -> dict[str, tuple[Lowering, ...]]:
+    """Lowerings of the shipped records by kernel key, the best first."""
+    return lowerings_of(records_for(isa))
+
+
+def lowerings_of(records: Iterable[KernelRecord]) -> dict[str, tuple[Lowering, ...]]:
+    """Lowerings that succeeded, by kernel key, the best first."""
+    found: dict[str, dict[str, None]] = {}
+    for record in sorted(records, key=lambda record: record.median_ms):
+        if record.succeeded:
+            found.setdefault(record.key, {})[record.lowering] = None
+    return {key: tuple(map(Lowering.from_text, texts)) for key, texts in found.items()}
+
+
+def lowerings_from(path: str | os.PathLike[str], *, target: str, isa_of: IsaOf) -> dict[str, tuple[Lowering, ...]]:
+    """Lowerings of a log that a user names, for a target; those that the log has for such CPUs, the best first.
+
+    Parameters
+    ----------
+    path
+        A tuning log, or a compressed one (``.gz``).
+    target
+        Canonical text of the target.
+    isa_of
+        Tells CPU generations apart.
+
+    Raises
+    ------
+    LogError
+        If the file cannot be read, holds no kernels, or none for such CPUs.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise LogError(f"there are no tuning records in {path}: no such file")
+    records = [record for record in _kernels(_read(path)) if record.succeeded]
+    if not records:
+        raise LogError(f"{path} holds no kernel that was measured: `tvm-go tune-graph --log {path}` fills it")
+    isa = isa_of(target)
+    fitting = [one for one in records if one.target == target or (isa is not None and isa_of(one.target) == isa)]
+    if not fitting:
+        other = records[0]
+        raise LogError(
+            f"the records in {path} were tuned for {_cpu(other.target, isa_of)} (on {other.host_cpu}), "
+            f"not for {_cpu(target, isa_of)}: leave them out, or tune for this target"
+        )
+    return lowerings_of(fitting)
+
+
+def best_records(records: Iterable[KernelRecord]) -> list[KernelRecord]:
+    """The fastest success of each kernel, in the order of the keys."""
+    best: dict[str, KernelRecord] = {}
+    for record in records:
+        known = best.get(record.key)
+        if record.succeeded and record.median_ms < (known.median_ms if known else math.inf):
+            best[record.key] = record
+    return [best[key] for key in sorted(best)]
+
+
+def write_records(path: Path, records: Iterable[KernelRecord]) -> None:
+    """Write a compressed log; readers see the old file or the new one, and equal records give equal bytes.
+
+    Raises
+    ------
+    LogError
+        If it cannot be written.
+    """
+    text = "".join(record.to_json_line() + "\n" for record in records)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(gzip.compress(text.encode(), mtime=0))
+        partial.replace(path)
+    except OSError as error:
+        raise LogError(f"cannot write records to {path}: {error.strerror}; give another folder") from None
+
+
+def _read(path: Path) -> list[Record]:
+    if path.suffix != ".gz":
+        return TuningLog(path).records
+    try:
+        lines = gzip.decompress(path.read_bytes()).splitlines()
+    except (OSError, EOFError, zlib.error) as error:
+        raise LogError(f"cannot read the records in {path}: {error}; get the file again") from None
+    return [_parse(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
+
+
+def _parse(line: bytes, place: str) -> Record:
+    try:
+        return from_json(line)
+    except LogError as error:
+        raise type(error)(f"{place}: {error}") from None
+
+
+def _kernels(records: Iterable[Record]) -> list[KernelRecord]:
+    return [record for record in records if isinstance(record, KernelRecord)]
+
+
+def _cpu(target: str, isa_of: IsaOf) -> str:
+    return f"{isa_of(target) or 'other'} CPUs ('{target}')"
