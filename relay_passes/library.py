@@ -24,10 +24,13 @@ _CODE, _GRAPH, _PARAMS = "library.so", "graph.json", "graph.params"
 
 
 def build_module(mod: tvm.IRModule, target: tvm.target.Target, **options: Any) -> Any:
-    """`relay.build` at opt level 3, for graphs of any depth and marked lowerings; ``options`` go to `relay.build`."""
+    """`relay.build` at opt level 3, for graphs of any depth and marked lowerings; ``options`` go to `relay.build`.
+
+    Layouts stay as they are: AlterOpLayout would go into kernels and undo the variants of their ops.
+    """
 
     def body() -> Any:
-        with build_scopes(target):
+        with build_scopes(target), tvm.transform.PassContext(opt_level=3, disabled_pass=["AlterOpLayout"]):
             chooser = planned_chooser(mod, target)
             if chooser is None:
                 return relay.build(mod, target, **options)

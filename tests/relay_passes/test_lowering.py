@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -13,18 +12,20 @@ import tvm
 from tvm import meta_schedule, relay
 from tvm.tir.schedule import Schedule
 
-from cost_model.lowering import forget_lowered, lower_primitive
+from cost_model.lowering import lower_primitive
 from relay_passes import lowering as module
 from relay_passes.apply import apply, kernel_function
 from relay_passes.library import build_module
 from relay_passes.lowering import computation_of, lowering_scope, pass_config
 from relay_passes.numerics import compare
+from relay_passes.prepare import prepare_base
 from relay_passes.schedules import NotSchedulableError, tilings
 from relay_passes.targets import as_target, build_scopes
+from relay_passes.variants import options
 from tests.relay_passes.schedule_kernels import KERNELS
 from tests.relay_passes.test_partition import outputs
 from tests.relay_passes.test_schedules import assert_close, known, run
-from tvm_go.kernels import describe, members, returned_values
+from tvm_go.kernels import describe, free_kernels, members, returned_values
 from tvm_go.lowering import TE, TIR, Lowering
 from tvm_go.model import Model
 
@@ -54,6 +55,12 @@ def build(model: Model, lowering: Sequence[Lowering] = ()) -> Any:
     return build_module(apply(model.mod, plan), TARGET)
 
 
+def build_without_lowerings(model: Model) -> Any:
+    """By `relay.build` itself, which like a mixed build leaves common subexpressions to LLVM."""
+    with build_scopes(TARGET), pass_config():
+        return relay.build(apply(model.mod, model.plan(model.default, "tvm")), TARGET)
+
+
 def tir_by_name(factory: Any) -> dict[str, tvm.tir.PrimFunc]:
     """What became of each kernel, without its name."""
     found = {}
@@ -69,15 +76,14 @@ def bare(func: tvm.tir.PrimFunc) -> tvm.tir.PrimFunc:
     return func
 
 
-def alone(model: Model, number: int, lowering: Lowering, *, in_mixed: bool = True) -> tvm.tir.PrimFunc:
-    """A kernel of the default partition by itself; in a mixed build TVM leaves common subexpressions to LLVM."""
+def alone(model: Model, number: int, lowering: Lowering) -> tvm.tir.PrimFunc:
+    """A kernel of the default partition, lowered as it is when it is measured."""
     starts, ops = members(model.default)
     returned = returned_values(model.graph, model.default)
     interface = describe(model.graph, ops[starts[number] : starts[number + 1]], returned)
     function = kernel_function(model.flow, model.graph, interface)
     typed = relay.transform.InferType()(tvm.IRModule.from_expr(function))["main"]
-    forget_lowered()
-    with build_scopes(TARGET), pass_config() if in_mixed else contextlib.nullcontext():
+    with build_scopes(TARGET):
         return bare(lower_primitive(typed, TARGET, "kernel", lowering))
 
 
@@ -90,14 +96,14 @@ def count_of(func: tvm.tir.PrimFunc, funcs: dict[str, tvm.tir.PrimFunc]) -> int:
 )
 def test_each_kernel_gets_its_own_lowering_and_te_chooses_as_ever(model: Model, lowering: tuple[Lowering, ...]) -> None:
     assert model.default.max() == 3
-    plain, mixed = build(model), build(model, lowering)
+    plain, mixed = build_without_lowerings(model), build(model, lowering)
     made, usual = tir_by_name(mixed), tir_by_name(plain)
     assert len(made) == len(usual) == 4
     for number, chosen in enumerate(lowering):
         other = TIR if chosen == TE else TE
         assert count_of(alone(model, number, chosen), made) == 1
         assert count_of(alone(model, number, other), made) == 0
-        assert count_of(alone(model, number, TE, in_mixed=False), usual) == 1
+        assert count_of(alone(model, number, TE), usual) == 1
     packed, usually_packed = mixed.get_params(), plain.get_params()
     assert sorted(array.shape for array in packed.values()) == sorted(array.shape for array in usually_packed.values())
     for actual, expected in zip(outputs(mixed, INPUTS), outputs(plain, INPUTS), strict=True):
@@ -109,6 +115,24 @@ def test_each_kernel_gets_its_own_lowering_and_te_chooses_as_ever(model: Model, 
 def test_a_plan_without_lowerings_is_built_as_ever(model: Model) -> None:
     made, usual = tir_by_name(build(model, (TE, TE, TE, TE))), tir_by_name(build(model))
     assert all(count_of(func, usual) == 1 for func in made.values())
+
+
+@pytest.mark.parametrize(("variant", "operator"), [("plain", "nn.dense"), ("NCHW", "nn.conv2d"), ("NHWC", "nn.conv2d")])
+@pytest.mark.parametrize("lowering", [TE, TIR], ids=["te", "tir"])
+def test_a_build_keeps_the_variants_of_a_plan(variant: str, operator: str, lowering: Lowering) -> None:
+    """TVM's AlterOpLayout goes into primitive functions and would undo them."""
+    x = relay.var("x", shape=(1, 16, 12, 12))
+    y = relay.nn.relu(relay.nn.conv2d(x, weight(16, 16, 3, 3), padding=(1, 1), channels=16, kernel_size=(3, 3)))
+    y = relay.nn.relu(relay.nn.dense(relay.nn.batch_flatten(relay.nn.global_avg_pool2d(y)), weight(32, 16)))
+    base = prepare_base(tvm.IRModule.from_expr(relay.Function([x], y)), target=TARGET)
+    names = [variant if variant in names else "default" for names in options(base, TARGET)]
+    model = Model.with_variants(base, names, TARGET)
+    assert operator in [model.graph.name(op) for op in range(model.graph.num_ops)]
+    chosen = [lowering] * int(model.default.max()) + [TIR]
+    made = tir_by_name(build(model, chosen))
+    views = free_kernels(model.graph, model.default)
+    for number, one in enumerate(chosen):
+        assert views[number] or count_of(alone(model, number, one), made) == 1
 
 
 def test_a_kernel_that_occurs_twice_is_lowered_the_same_way() -> None:
@@ -142,8 +166,8 @@ def test_nothing_is_left_behind_by_an_error(model: Model) -> None:
             lower_primitive(KERNELS["matmul_nn"](), TARGET, "kernel", wrong)
     assert module._scopes == []
     assert meta_schedule.database.Database.current() is None
-    made = tir_by_name(build(model))
-    assert all(count_of(alone(model, number, TE, in_mixed=False), made) == 1 for number in range(4))
+    made = tir_by_name(build_without_lowerings(model))
+    assert all(count_of(alone(model, number, TE), made) == 1 for number in range(4))
 
 
 def test_a_plan_that_lowers_code_of_tvms_own_by_tir_is_refused_with_one_line() -> None:

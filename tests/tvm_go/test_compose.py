@@ -47,9 +47,10 @@ def verdict(composer: Composer, mod: tvm.IRModule, seed: int) -> str:
              for name, value in inputs.items()}  # fmt: skip
     text = tvm.ir.save_json(mod)
     expected, nearby = composer.child.call(plain_outputs, text, [inputs, moved], timeout_s=TIMEOUT_S)
-    actual = composer.child.call(
-        planned_outputs, text, json.dumps(plan.to_json()), inputs, timeout_s=TIMEOUT_S
-    )  # its kernels build alone, so it builds
+    try:
+        actual = composer.child.call(planned_outputs, text, json.dumps(plan.to_json()), inputs, timeout_s=TIMEOUT_S)
+    except Exception as error:
+        raise AssertionError(f"each kernel builds alone, and the plan does not: {plan.to_json()}") from error
     for one, other, near in zip(actual, expected, nearby, strict=True):
         ok, off_by = compare(one, other)
         sensitive = compare(near, other)[1] > 0.1 * off_by  # a rounding error anywhere changes as much
