@@ -57,6 +57,7 @@ def drive_compile(args: argparse.Namespace) -> int:
     applied = planned(model.mod, model.params, plan)
     with build_scopes(target):
         chooser = planned_chooser(applied, target)
+    args.disabled_pass = [*(args.disabled_pass or []), "AlterOpLayout"]  # it would undo variants
     with _planned_model(applied) as args.model_format, contextlib.ExitStack() as scopes:
         if chooser is not None:
             scopes.enter_context(lowering_scope(chooser, target))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tarfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from tvm import relay
 from tvm.driver.tvmc import frontends
 
 from tvm_go import Decisions
+from tvm_go.lowering import TE, TIR
 from tvm_go.model import Model
 from tvm_go.tvmc.main import main
 
@@ -34,13 +36,15 @@ def kernels(package: Path) -> int:
 
 @pytest.fixture(scope="module")
 def unfused(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A plan that differs from TVM's in every kernel, for target native."""
+    """A plan that differs from TVM's in every kernel, half of them in TIR lowering."""
     read = frontends.load_model(str(models / "small.onnx"))
     target = tvm.target.Target("llvm")
     model = Model.prepare(read.mod, read.params, target)
     cut = Decisions(np.zeros(model.graph.num_edges, dtype=np.int64))
     path = tmp_path_factory.mktemp("plan") / "unfused.json"
-    cut.decode(model.graph, target=str(target), rules="tvm").save(path)
+    plan = cut.decode(model.graph, target=str(target), rules="tvm")
+    lowering = tuple(TIR if number % 2 else TE for number in range(plan.num_kernels))
+    dataclasses.replace(plan, lowering=lowering).save(path)
     return path
 
 
