@@ -232,4 +232,6 @@ def test_a_scale_that_tvm_folds_into_a_weight_is_taken_out_again() -> None:
     assert "unscaled" in names
     finished = read(finish(base, target=target, variants=names))
     packed = next(op for op, operator in enumerate(finished.operators) if operator.name == "nn.contrib_dense_pack")
-    assert finished.values[finished.uses[packed][1]].kind == ValueKind.CONSTANT
+    weight = finished.uses[packed][1]
+    assert isinstance(weight, int)
+    assert finished.values[weight].kind == ValueKind.CONSTANT
