@@ -75,8 +75,13 @@ class Arm:
         last = self.gains_ms[-_WINDOW:]
         past = sum(last) / len(last) if last else 0.0
         room = max(state.best_ms - state.bound_ms, _NEVER_DONE * state.best_ms)
-        guess = min(room, state.best_ms * self.batch / (len(self.history) + self.batch))
+        guess = min(room, state.best_ms * self.batch / (len(self.history) + self.batch)) * self._reach(state)
         return state.count * (_PAST * past + (1 - _PAST) * guess) / self.batch
+
+    def _reach(self, state: KernelState) -> float:
+        """How near this kind comes to the kernel's best, squared: one that is far behind seldom overtakes."""
+        own_ms = min((milliseconds for _, milliseconds in (*self.known, *self.history)), default=state.best_ms)
+        return min(1.0, state.best_ms / own_ms) ** 2
 
 
 def choose(arms: Sequence[Arm], states: Sequence[KernelState], number: int) -> list[Arm]:

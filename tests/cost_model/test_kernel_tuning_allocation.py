@@ -44,6 +44,14 @@ def test_what_improves_is_followed() -> None:
     assert choose([stuck, improving], [state], 1) == [improving]
 
 
+def test_a_kind_that_is_far_behind_is_left_to_the_end() -> None:
+    state = KernelState(1, 0.01, 1.0)
+    behind = Arm(0, "metaschedule", 16, history=[(TIR, 2.0)] * 16, gains_ms=[0.0])
+    close = Arm(0, "tir", 16, history=[(TIR, 1.05)] * 16, gains_ms=[0.0])
+    failing = Arm(0, "tir", 16, history=[(TIR, float("inf"))] * 16, gains_ms=[0.0])
+    assert choose([failing, behind, close], [state], 3) == [close, behind, failing]
+
+
 def test_an_exhausted_arm_is_left() -> None:
     states = [KernelState(1, 0.1, 1.0), KernelState(1, 0.1, 0.2)]
     arms = [Arm(0, "tir", 8, exhausted=True), Arm(1, "tir", 8)]
