@@ -16,6 +16,8 @@ from benchmarks.zoo import NAMES, input_values
 from relay_passes.apply import apply
 from relay_passes.library import build_module, kernel_names
 from relay_passes.numerics import compare
+from relay_passes.stack import with_deep_stack
+from relay_passes.targets import build_scopes
 from tests.relay_passes.prepared import CI_MODELS, Prepared
 from tvm_go import Decisions, GraphPlan
 from tvm_go.kernels import free_kernels
@@ -52,6 +54,11 @@ def outputs(factory: Any, inputs: dict[str, np.ndarray[Any, Any]]) -> list[np.nd
     return [executor.get_output(i).numpy() for i in range(executor.get_num_outputs())]
 
 
+def built_by_tvm(model: Prepared) -> Any:
+    with build_scopes(model.target):
+        return relay.build(model.model.mod, model.target, params=model.model.params)
+
+
 @pytest.mark.parametrize("name", EVERY_MODEL)
 def test_default_plan_builds_what_relay_build_makes(name: str, prepared: Callable[[str], Prepared]) -> None:
     model = prepared(name)
@@ -60,7 +67,7 @@ def test_default_plan_builds_what_relay_build_makes(name: str, prepared: Callabl
     assert np.array_equal(legalize(model.graph, encode(model.graph, plan.kernel), rule_set("tvm")), plan.kernel)
     assert Decisions.encode(model.graph, plan).decode(model.graph, target=plan.target, rules="tvm").key == plan.key
 
-    default = build_module(model.model.mod, model.target, params=model.model.params)
+    default = with_deep_stack(built_by_tvm, model)
     planned = build_module(apply(model.mod, plan), model.target)
     assert kernel_calls(planned) == kernel_calls(default)
     running = int((~free_kernels(model.graph, model.default)).sum())
