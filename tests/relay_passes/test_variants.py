@@ -224,14 +224,13 @@ def test_options_of_wide_graphs_are_those_of_their_ops() -> None:
 
 def test_a_scale_that_tvm_folds_into_a_weight_is_taken_out_again() -> None:
     x, row = relay.var("x", shape=(4, 32)), relay.var("row", shape=(32,))
-    weight = relay.const(np.random.default_rng(0).standard_normal((48, 32)).astype("float32"))
-    mod = tvm.IRModule.from_expr(relay.Function([x, row], relay.nn.dense(relay.multiply(x, row), weight)))
-    target = tvm.target.Target("llvm -mcpu=core-avx2")
-    base = prepare_base(mod, target=target)
-    names = suggested(base, target)
-    assert "unscaled" in names
-    finished = read(finish(base, target=target, variants=names))
-    packed = next(op for op, operator in enumerate(finished.operators) if operator.name == "nn.contrib_dense_pack")
-    weight = finished.uses[packed][1]
-    assert isinstance(weight, int)
-    assert finished.values[weight].kind == ValueKind.CONSTANT
+    mod = as_module(relay.nn.dense(relay.multiply(x, row), weight(48, 32)))
+    base = prepare_base(mod, target=TARGET)
+    names = suggested(base, TARGET)
+    assert names == [DEFAULT, "unscaled"]
+    finished = finish(base, target=TARGET, variants=names)
+    flow = read(finished)
+    packed = flow.uses[operators(finished).index("nn.contrib_dense_pack")][1]
+    assert isinstance(packed, int)
+    assert flow.values[packed].kind == ValueKind.CONSTANT
+    assert_same_numbers(mod, finished)

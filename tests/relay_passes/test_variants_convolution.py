@@ -29,6 +29,7 @@ SHAPES = {
     "grouped": (32, 64, 3, 4),
     "pointwise": (48, 32, 1, 1),
     "image": (3, 32, 3, 1),
+    "odd": (16, 20, 3, 1),
 }
 """Input channels, output channels, window, groups."""
 
