@@ -92,7 +92,7 @@ class KernelOracle:
                     self._take(record, from_log=True)
             for lowering in lowerings:
                 if lowering not in self.answers.get(key, {}):
-                    function = function or _function_json(flow, graph, kernel)
+                    function = function or function_json(flow, graph, kernel)
                     task = KernelTask(task_key(key, lowering), function, len(kernel.ops), lowering)
                     if task.key not in missing:
                         missing[task.key] = (key, kernel, lowering)
@@ -172,6 +172,7 @@ def task_key(key: str, lowering: Lowering) -> str:
     return hashlib.sha256(f"{key} {lowering.to_text()}".encode()).hexdigest()[:32]
 
 
-def _function_json(flow: Dataflow, graph: OpGraph, kernel: Kernel) -> str:
+def function_json(flow: Dataflow, graph: OpGraph, kernel: Kernel) -> str:
+    """The primitive function of a kernel, type-inferred, as `KernelTask.relay_json`."""
     function = kernel_function(flow, graph, kernel)
     return str(tvm.ir.save_json(relay.transform.InferType()(tvm.IRModule.from_expr(function))["main"]))

@@ -58,7 +58,7 @@ def tune(
         are always measured, unless it is 0: then variants and lowerings are chosen by rule, and only the plan as a
         whole is measured.
     seconds
-        Time limit of the search.
+        Time limit of the search and of kernel tuning together.
     strategy
         One of ``tvm_go.search.STRATEGIES``.
     rules

@@ -152,7 +152,8 @@ def tune_graph(
             if kernel_trials:
                 with watch.stage("tune", callbacks):
                     kernels = tunable_kernels(model, problem.best, problem.paid_keys(problem.best))
-                    tune_kernels(kernels, oracle, trials=kernel_trials, seed=seed, target=parsed)
+                    left = seconds - watch.seconds["search"]
+                    tune_kernels(kernels, oracle, trials=kernel_trials, seed=seed, target=parsed, seconds=left)
             with watch.stage("verify", callbacks):
                 record = verified(default, model, found_plan(), name, oracle, ablate=ablate)
         stages = [watch.seconds.get(stage, 0.0) for stage in ("default", "search", "tune")]

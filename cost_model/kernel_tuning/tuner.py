@@ -7,15 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import tvm
-from tvm import relay
 
 from cost_model.kernel_tuning.allocation import Arm, KernelState, choose
 from cost_model.kernel_tuning.roofline import Roofline
 from cost_model.kernel_tuning.search_worker import Request
 from cost_model.kernel_tuning.searchers import Searchers
 from cost_model.kernel_tuning.tunable import Progress, TunableKernel, TuningConfig
-from cost_model.oracle import KernelOracle
-from relay_passes.apply import kernel_function
+from cost_model.oracle import KernelOracle, function_json
 from tuning_logs import KernelRecord
 from tvm_go.lowering import TE, TIR, Lowering
 
@@ -164,7 +162,7 @@ class _Run:
     def _request(self, arm: Arm) -> Request:
         kernel = self.kernels[arm.kernel]
         if kernel.key not in self.functions:
-            self.functions[kernel.key] = _relay_json(kernel)
+            self.functions[kernel.key] = function_json(kernel.flow, kernel.graph, kernel.kernel)
         history = tuple((one.detail, milliseconds) for one, milliseconds in (*arm.known, *arm.history))
         return Request(
             kernel.key, arm.kind, self.functions[kernel.key], self.target_json, self.seed, self.config, history
@@ -194,8 +192,3 @@ def _by_model(kernels: Sequence[TunableKernel]) -> list[list[TunableKernel]]:
     for kernel in kernels:
         groups.setdefault(id(kernel.graph), []).append(kernel)
     return list(groups.values())
-
-
-def _relay_json(kernel: TunableKernel) -> str:
-    function = kernel_function(kernel.flow, kernel.graph, kernel.kernel)
-    return str(tvm.ir.save_json(relay.transform.InferType()(tvm.IRModule.from_expr(function))["main"]))
