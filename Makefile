@@ -42,3 +42,4 @@ bench: venv
 	$(BIN)/python -m benchmarks.scaling
 	$(BIN)/python -m benchmarks.measure_throughput
 	$(BIN)/python -m benchmarks.fusion
+	$(BIN)/python -m benchmarks.end_to_end

@@ -110,7 +110,8 @@ def tune_graph(
     watch = Stopwatch()
     with _log_of(log) as records, Measurer(target=str(parsed), config=measure, rpc=rpc) as measurer:
         with watch.stage("prepare", callbacks):
-            default, *others = _models(mod, params, parsed, vary="variants" in decide)
+            default, varied = _models(mod, params, parsed, vary="variants" in decide)
+            others = [varied] if isinstance(varied, Model) else []
         if not default.graph.num_ops:
             raise UnsupportedModelError(
                 "the model holds no operator, or TVM folded all of them into constants: nothing is left to plan; "
@@ -142,6 +143,8 @@ def tune_graph(
             else:
                 lowering = lowerings_by_rule(model.graph, problem.best, keys, oracle.tuned)
             details = _provenance(problem, strategy_name, seed, name)
+            if isinstance(varied, str):
+                details["without_variants"] = varied
             return model.plan(problem.best, rules, _shortened(lowering), sum_of_default_kernels_ms=te_ms, **details)
 
         record = None
@@ -202,15 +205,19 @@ def is_cpu(target: tvm.target.Target) -> bool:
 
 def _models(
     mod: tvm.IRModule | relay.Function, params: Mapping[str, Any] | None, target: tvm.target.Target, *, vary: bool
-) -> list[Model]:
-    """The model as TVM forms it, and in the forms that our rules suggest where these differ."""
+) -> tuple[Model, Model | str]:
+    """The model as TVM forms it, and in the forms that our rules suggest; or why there is no second one."""
     base = prepare_base(mod, params, target=target)
     default = Model.with_variants(base, None, target)
     if not vary:
-        return [default]
+        return default, "variants are not decided"
     names = suggested(base, target)
-    other = Model.with_variants(base, names, target)
-    return [default] if other.graph.structural_hash == default.graph.structural_hash else [default, other]
+    try:
+        other = Model.with_variants(base, names, target)
+    except UnsupportedModelError as error:
+        return default, str(error)
+    same = other.graph.structural_hash == default.graph.structural_hash
+    return default, "the rules suggest TVM's own forms" if same else other
 
 
 def _shortened(lowering: list[Lowering]) -> tuple[Lowering, ...]:
