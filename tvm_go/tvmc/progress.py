@@ -48,23 +48,28 @@ class KernelCounter(TuneCallbacks):
 
     Attributes
     ----------
-    kernels, failures : int
-        Kernels whose time is known, measured or from the log; those of them that cannot be used.
+    failures : int
+        Measurements, of a kernel in one lowering, that cannot be used.
     """
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.stage = "prepare"
-        self.kernels = 0
         self.failures = 0
+        self._known: set[str] = set()
         self.best = ""
+
+    @property
+    def kernels(self) -> int:
+        """Kernels whose time is known, measured or from the log, be it in one lowering or several."""
+        return len(self._known)
 
     def on_stage(self, name: str) -> None:
         self.stage = name
         self.show(urgent=True)
 
     def on_kernel(self, record: KernelRecord, from_log: bool) -> None:
-        self.kernels += 1
+        self._known.add(record.key)
         self.failures += not record.succeeded
         self.show()
 
