@@ -19,6 +19,20 @@ from relay_passes.targets import build_scopes
 from tvm_go.graph import Int32, OpGraph
 from tvm_go.lowering import Lowering
 
+#: Passes of the prefix that `prepare` has run, and that go into primitive functions. Run again they would undo variants
+#: (AlterOpLayout), merge equal ops that a kernel was measured with, or change a kernel so that its lowering is lost.
+ONCE = (
+    "AlterOpLayout",
+    "SimplifyExpr",
+    "SimplifyExprPostAlterOp",
+    "EliminateCommonSubexpr",
+    "FoldScaleAxis",
+    "ForwardFoldScaleAxis",
+    "BackwardFoldScaleAxis",
+    "CanonicalizeOps",
+    "CanonicalizeCast",
+)
+
 _MODULE, _WEIGHTS = "module.json", "weights.params"
 _CODE, _GRAPH, _PARAMS = "library.so", "graph.json", "graph.params"
 
@@ -26,11 +40,11 @@ _CODE, _GRAPH, _PARAMS = "library.so", "graph.json", "graph.params"
 def build_module(mod: tvm.IRModule, target: tvm.target.Target, **options: Any) -> Any:
     """`relay.build` at opt level 3, for graphs of any depth and marked lowerings; ``options`` go to `relay.build`.
 
-    Layouts stay as they are: AlterOpLayout would go into kernels and undo the variants of their ops.
+    The module is prepared: passes that rewrite ops, and would do so inside kernels as well, stay away (`ONCE`).
     """
 
     def body() -> Any:
-        with build_scopes(target), tvm.transform.PassContext(opt_level=3, disabled_pass=["AlterOpLayout"]):
+        with build_scopes(target), tvm.transform.PassContext(opt_level=3, disabled_pass=list(ONCE)):
             chooser = planned_chooser(mod, target)
             if chooser is None:
                 return relay.build(mod, target, **options)

@@ -11,6 +11,7 @@ import tvm
 from tvm.driver.tvmc import compiler, frontends
 from tvm.driver.tvmc.main import register_parser
 
+from relay_passes.library import ONCE
 from relay_passes.lowering import PASS_CONFIG, lowering_scope, planned_chooser
 from relay_passes.targets import as_target, build_scopes, native_target_text
 from tvm_go.errors import PlanError, UsageError
@@ -57,7 +58,7 @@ def drive_compile(args: argparse.Namespace) -> int:
     applied = planned(model.mod, model.params, plan)
     with build_scopes(target):
         chooser = planned_chooser(applied, target)
-    args.disabled_pass = [*(args.disabled_pass or []), "AlterOpLayout"]  # it would undo variants
+    args.disabled_pass = [*(args.disabled_pass or []), *ONCE]
     with _planned_model(applied) as args.model_format, contextlib.ExitStack() as scopes:
         if chooser is not None:
             scopes.enter_context(lowering_scope(chooser, target))
