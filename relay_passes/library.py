@@ -49,7 +49,9 @@ def build_module(mod: tvm.IRModule, target: tvm.target.Target, **options: Any) -
             if chooser is None:
                 return relay.build(mod, target, **options)
             with pass_config(), lowering_scope(chooser, target):
-                return relay.build(mod, target, **options)
+                built = relay.build(mod, target, **options)
+            chooser.check()
+            return built
 
     return with_deep_stack(body)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import tvm
 from tvm import meta_schedule, relay
@@ -19,6 +19,7 @@ from tvm.tir.schedule import Schedule, Trace
 
 from relay_passes.dataflow import read
 from relay_passes.schedules import NotSchedulableError, Tiling, generic_schedule, normalized
+from tvm_go.errors import PlanError
 from tvm_go.lowering import TE, Lowering
 
 Chooser = Callable[[tvm.tir.PrimFunc], Lowering]
@@ -81,7 +82,7 @@ def with_lowering(function: relay.Function, lowering: Lowering) -> relay.Functio
     return function if lowering == TE else function.with_attr(_ATTRIBUTE, lowering.to_text())
 
 
-def planned_chooser(mod: tvm.IRModule, target: tvm.target.Target) -> Chooser | None:
+def planned_chooser(mod: tvm.IRModule, target: tvm.target.Target) -> PlannedChooser | None:
     """The lowerings that the kernels of a regrouped module are marked with; None if all are ``te``.
 
     Must run inside `relay_passes.targets.build_scopes(target)`.
@@ -103,7 +104,32 @@ def apply_lowering(sch: Schedule, lowering: Lowering, target: tvm.target.Target)
         Trace.apply_json_to_schedule(json.loads(lowering.detail), sch)
 
 
-def chooser_of(functions: Iterable[tuple[relay.Function, Lowering]], target: tvm.target.Target) -> Chooser:
+@dataclass
+class PlannedChooser:
+    """Finds the lowerings of a build's kernels again by their computations, and notes which it found."""
+
+    table: dict[int, list[tuple[tvm.tir.PrimFunc, Lowering]]]
+    found: set[int] = field(default_factory=set)
+
+    def __call__(self, func: tvm.tir.PrimFunc) -> Lowering:
+        key = _hash(func)
+        for known, lowering in self.table.get(key, ()):
+            if tvm.ir.structural_equal(known, func):
+                self.found.add(key)
+                return lowering
+        return TE
+
+    def check(self) -> None:
+        """Raise :class:`PlanError` if a lowering was not asked for: the build made other kernels than were planned."""
+        lost = [entries[0][1].kind for key, entries in self.table.items() if key not in self.found]
+        if lost:
+            raise PlanError(
+                f"{len(lost)} kernels of the plan (lowering {lost[0]}) are not in the build that TVM made of it: "
+                "tune again with this version of TVM"
+            )
+
+
+def chooser_of(functions: Iterable[tuple[relay.Function, Lowering]], target: tvm.target.Target) -> PlannedChooser:
     """The lowerings of a build's kernels, found again by their computations.
 
     Parameters
@@ -112,18 +138,12 @@ def chooser_of(functions: Iterable[tuple[relay.Function, Lowering]], target: tvm
         Primitive functions, type-inferred, whose lowering is not ``te``.
     """
     te_compiler.get().clear()
+    distinct = {int(tvm.ir.structural_hash(function)): (function, lowering) for function, lowering in functions}
     table: dict[int, list[tuple[tvm.tir.PrimFunc, Lowering]]] = {}
-    for function, lowering in functions:
+    for function, lowering in distinct.values():
         computation = computation_of(function, target)
         table.setdefault(_hash(computation), []).append((computation, lowering))
-
-    def choose(func: tvm.tir.PrimFunc) -> Lowering:
-        for known, lowering in table.get(_hash(func), ()):
-            if tvm.ir.structural_equal(known, func):
-                return lowering
-        return TE
-
-    return choose
+    return PlannedChooser(table)
 
 
 def computation_of(function: relay.Function, target: tvm.target.Target) -> tvm.tir.PrimFunc:

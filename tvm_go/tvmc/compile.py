@@ -63,7 +63,10 @@ def drive_compile(args: argparse.Namespace) -> int:
         if chooser is not None:
             scopes.enter_context(lowering_scope(chooser, target))
             args.pass_config = [*(args.pass_config or []), *(f"{key}={value}" for key, value in PASS_CONFIG.items())]
-        return int(compiler.drive_compile(args))
+        status = int(compiler.drive_compile(args))
+    if chooser is not None:
+        chooser.check()
+    return status
 
 
 class _planned_model:  # noqa: N801  (used as a context manager only)
