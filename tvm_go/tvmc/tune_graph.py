@@ -56,7 +56,7 @@ def add_tune_graph_parser(subparsers: Any, _: argparse.ArgumentParser, __: objec
         "--rules", default="open", choices=RULE_SET_NAMES, help="what a kernel may hold; default: %(default)s."
     )
     parser.add_argument(
-        "--budget", default=200, help="distinct kernels to ask for; 0: a plan by rule; default: %(default)s.", **number
+        "--budget", default=200, help="kernels to ask for, 0: a plan by rule; default: %(default)s.", **number
     )
     parser.add_argument("--seconds", metavar="S", type=float, default=float("inf"), help="time limit of the search.")
     parser.add_argument("--seed", default=0, help="same seed and log: same plan; default: %(default)s.", **number)
@@ -69,16 +69,14 @@ def add_tune_graph_parser(subparsers: Any, _: argparse.ArgumentParser, __: objec
     parser.add_argument(
         "--no-shipped-records", action="store_true", help="leave out the tuned kernels that come with tvm-go."
     )
-    parser.add_argument("--records", metavar="FILE", help="another log of such a CPU whose tuned kernels to try too.")
+    parser.add_argument("--records", metavar="FILE", help="another log whose tuned kernels to try too.")
     parser.add_argument("--rpc-tracker", metavar="HOST:PORT", help="measure through this tracker; default: our own.")
     parser.add_argument("--rpc-key", metavar="KEY", help="key of the devices at the tracker.")
     parser.add_argument("--model-format", choices=frontends.get_frontend_names(), help="default: by file ending.")
     parser.add_argument(
         "--input-shapes", metavar="SHAPES", type=parse_shape_string, help='"name:[1,3,224,224] other:[1,10]".'
     )
-    parser.add_argument(
-        "--no-ablation", action="store_true", help="do not measure what each kind of decision adds to the plan."
-    )
+    parser.add_argument("--no-ablation", action="store_true", help="do not measure what each decision adds.")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="show where an unexpected error comes from.")
     parser.add_argument("--quiet", action="store_true", help="print the verdict only.")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout.")
