@@ -23,7 +23,7 @@ from benchmarks.own_process import CORES, OwnProcess, PeerError
 from benchmarks.peers import MODELS, Peer, max_relative_difference, peers, planned_build, relay_build, start
 from tvm_go.tuning import tune_graph
 
-_ROUNDS, _ROUND_SECONDS = 7, 0.4
+_ROUNDS, _ROUND_SECONDS = 5, 0.4
 _TOLERANCE = 1e-3
 _PLANS: dict[str, dict[str, Any]] = {  # label: options of tune_graph
     "plan": {"shipped_records": False},
