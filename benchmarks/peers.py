@@ -165,7 +165,7 @@ def _executor(library: Any, inputs: dict[str, Array], threads: int) -> Run:
 
     def run() -> list[Array]:
         executor.run()
-        return [executor.get_output(index).numpy() for index in range(executor.get_num_outputs())]
+        return [np.from_dlpack(executor.get_output(index)) for index in range(executor.get_num_outputs())]
 
     return run
 

@@ -52,7 +52,7 @@ class LocalHost:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env={**os.environ, "TMPDIR": str(self._work_dir)},
+                env={"TVM_NUM_THREADS": str(len(os.sched_getaffinity(0))), **os.environ, "TMPDIR": str(self._work_dir)},
                 start_new_session=True,
             )
         stdout = self._process.stdout
