@@ -17,8 +17,6 @@ from tvm_go.lowering import TE
 from tvm_go.model import Model
 from tvm_go.plan import GraphPlan
 
-KINDS = ("variants", "lowering", "kernel tuning", "fusion")
-
 
 def gains(default: Model, model: Model, plan: GraphPlan, oracle: KernelOracle, measurer: Measurer) -> dict[str, float]:
     """Time without each kind of decision over time with it, whole builds in turns.

@@ -43,9 +43,7 @@ def generic_schedule(sch: Schedule, target: tvm.target.Target, tiling: Tiling | 
     """
     machine = Machine.of(target)
     try:
-        pad_odd_sides(sch, machine)
-        inline_cheap(sch)
-        repack_strided(sch, machine)
+        _prepare_operands(sch, machine)
         _schedule_stages(sch, machine, tiling)
     except ScheduleError as error:
         raise NotSchedulableError(str(error).strip().splitlines()[-1]) from error
@@ -57,11 +55,16 @@ def tilings(func: tir.PrimFunc, target: tvm.target.Target) -> list[Tiling]:
     sch = Schedule(
         tvm.IRModule({"main": normalized(func).with_attr("global_symbol", "main")}), error_render_level="fast"
     )
+    _prepare_operands(sch, machine)
+    found = _heaviest(leaf_blocks(sch), machine)
+    return contraction_tilings(*found, machine) if found else []
+
+
+def _prepare_operands(sch: Schedule, machine: Machine) -> None:
+    """What comes before any tile is chosen; tilings hold only for what this leaves."""
     pad_odd_sides(sch, machine)
     inline_cheap(sch)
     repack_strided(sch, machine)
-    found = _heaviest(leaf_blocks(sch), machine)
-    return contraction_tilings(*found, machine) if found else []
 
 
 def _heaviest(blocks: list[Block], machine: Machine) -> tuple[Block, Shape] | None:
