@@ -106,9 +106,8 @@ def leaf_blocks(schedule: Schedule) -> list[Block]:
 
 def step_along(load: tir.BufferLoad, var: tir.Var) -> int | None:
     """Elements by which a read moves when an iterator advances by one; None where it is not the same everywhere."""
-    strides = [1]
-    for extent in reversed(list(load.buffer.shape)[1:]):
-        strides.insert(0, strides[0] * int(extent))
+    sides = [int(extent) for extent in load.buffer.shape]  # none for a scalar
+    strides = [math.prod(sides[axis + 1 :]) for axis in range(len(sides))]
     total = 0
     for index, stride in zip(load.indices, strides, strict=True):
         coefficients = tvm.arith.detect_linear_equation(index, [var])

@@ -91,7 +91,9 @@ def _schedule_stages(sch: Schedule, machine: Machine, tiling: Tiling | None) -> 
 
 
 def _epilogue(sch: Schedule, block: Block, done: set[str]) -> str | None:
-    """The one block that consumes a contraction, if it does so element by element."""
+    """The one block that consumes a contraction, if it does so element by element and nothing else wants the result."""
+    if any(block.output.same_as(buffer) for buffer in sch.mod["main"].buffer_map.values()):
+        return None  # TVM does not compute an output of the kernel below another block's loops
     consumers = sch.get_consumers(sch.get_block(block.name))
     if len(consumers) != 1:
         return None

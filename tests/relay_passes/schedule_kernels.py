@@ -174,6 +174,12 @@ def two_matmuls() -> relay.Function:
     return kernel(relay.nn.batch_matmul(softmax(scores), parameter("v", 2, 16, 8), transpose_b=False))
 
 
+def sum_and_negative() -> relay.Function:
+    """A reduction is an output, and has a consumer that could be its epilogue."""
+    total = relay.sum(parameter("x", 2, 6, 16), axis=1)
+    return kernel(relay.Tuple([total, relay.negative(total)]))
+
+
 def scalar_output() -> relay.Function:
     return kernel(relay.sqrt(relay.sum(relay.abs(parameter("x", 16, 20)))))
 
@@ -249,6 +255,8 @@ KERNELS: dict[str, Make] = {
     "max_last": lambda: reduced(relay.max, -1, 4, 9, 16),
     "argmax": lambda: kernel(relay.argmax(parameter("x", 4, 37), axis=-1)),
     "sum_all": lambda: reduced(relay.sum, None, 16, 20),
+    "sum_and_negative": sum_and_negative,
+    "softmax_of_a_vector": lambda: kernel(relay.nn.softmax(parameter("x", 40))),
     "scalar_output": scalar_output,
     "scalars": lambda: kernel(relay.exp(parameter("x") * parameter("y"))),
     "concat_last": lambda: concatenated(-1, after=False),
