@@ -146,6 +146,35 @@ def split_points(block: Block, var: tir.Var) -> int:
     return max(found)
 
 
+def conditions(block: Block) -> list[tir.PrimExpr]:
+    """What decides within a block which of two values is taken."""
+    found: list[tir.PrimExpr] = []
+
+    def visit(node: object) -> None:
+        if isinstance(node, tir.Select):
+            found.append(node.condition)
+        elif isinstance(node, tir.Call) and "if_then_else" in str(node.op):
+            found.append(node.args[0])
+
+    tir.stmt_functor.post_order_visit(block.statement.body, visit)
+    return found
+
+
+def simple_conditions(block: Block) -> list[tir.PrimExpr]:
+    """The conditions of a block, each simplified over the domains of its iterators."""
+    analyzer = tvm.arith.Analyzer()
+    for iterator in block.iterators:
+        analyzer.bind(iterator.var, iterator.dom)
+    return [analyzer.simplify(condition) for condition in conditions(block)]
+
+
+def uses(value: tir.PrimExpr, variable: tir.Var) -> bool:
+    """Whether an expression depends on a variable."""
+    found: list[bool] = []
+    tir.stmt_functor.post_order_visit(value, lambda node: found.append(True) if node.same_as(variable) else None)
+    return bool(found)
+
+
 def with_simple_indices(func: tir.PrimFunc) -> tir.PrimFunc:
     """The function with the indices of what its blocks read simplified, each over the domains of its iterators.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import tvm
 from tvm import tir
 from tvm.tir.schedule import Schedule, ScheduleError
 
-from relay_passes.schedules.blocks import Block, block_of, leaf_blocks, step_along
+from relay_passes.schedules.blocks import Block, block_of, leaf_blocks, simple_conditions, step_along, uses
 from relay_passes.schedules.contraction import (
     Shape,
     contraction_tilings,
@@ -18,6 +20,8 @@ from relay_passes.schedules.inlining import has_condition, inline_cheap, normali
 from relay_passes.schedules.operands import pad_odd_sides, repack_strided
 from relay_passes.schedules.rows import compute_by_rows, is_odd, partial_sums, split_reduction, vectorize_inside
 from relay_passes.schedules.tiling import Machine, Tiling, vector_length
+
+_FEWEST_LANES = 4  # shorter vectors are left to LLVM
 
 
 class NotSchedulableError(Exception):
@@ -175,15 +179,16 @@ def _plain_loops(sch: Schedule, machine: Machine, name: str) -> None:
     if block.is_reduction:
         sch.parallel(sch.fuse(*loops) if len(loops) > 1 else loops[0])
         return
-    kept = 0 if _is_flat(block) else max((axis for axis, extent in enumerate(block.spatial) if extent > 1), default=0)
+    kept = 0 if _is_flat(block) else _first_inner_axis(block, machine.cores)
     inner = sch.fuse(*loops[kept:]) if len(loops) > kept + 1 else loops[kept]
     extent = int(sch.get(inner).extent)
     lanes = vector_length(extent, machine)
     if kept:
         outer = sch.fuse(*loops[:kept]) if kept > 1 else loops[0]
         sch.parallel(outer)
-        along = [step_along(load, block.spatial_vars[kept]) for load in block.loads]
-        if lanes >= 4 and all(step in (0, 1) for step in along):
+        last = max(axis for axis, extent in enumerate(block.spatial) if extent > 1)
+        along = [step_along(load, block.spatial_vars[last]) for load in block.loads]
+        if lanes >= _FEWEST_LANES and all(step in (0, 1) for step in along):
             sch.vectorize(inner if lanes == extent else sch.split(inner, [None, lanes])[1])
     elif lanes == extent:
         sch.vectorize(inner)
@@ -191,6 +196,35 @@ def _plain_loops(sch: Schedule, machine: Machine, name: str) -> None:
         outer, lane = sch.split(inner, [None, lanes])
         sch.parallel(outer)
         sch.vectorize(lane)
+
+
+def _first_inner_axis(block: Block, cores: int) -> int:
+    """From which axis on the loops become one: the last long axis, or where that has no whole vectors, one before it.
+
+    Axes are taken together that are one in memory wherever the block reads, and on which no condition depends, while
+    the others leave work for all cores.
+    """
+    wide = [axis for axis, extent in enumerate(block.spatial) if extent > 1]
+    last = wide.pop() if wide else 0
+    first, length = last, block.spatial[last] if block.spatial else 1
+    conditions = simple_conditions(block)
+
+    def is_whole(axis: int, stride: int) -> bool:
+        var = block.spatial_vars[axis]
+        return all(step_along(load, var) == stride for load in block.loads) and not any(
+            uses(condition, var) for condition in conditions
+        )
+
+    while (
+        wide
+        and length % _FEWEST_LANES
+        and math.prod(block.spatial[: wide[-1]]) >= cores
+        and is_whole(last, 1)
+        and is_whole(wide[-1], length)
+    ):
+        first = wide.pop()
+        length *= block.spatial[first]
+    return first
 
 
 def _is_flat(block: Block) -> bool:

@@ -8,7 +8,7 @@ import tvm
 from tvm import tir
 from tvm.tir.schedule import Schedule, ScheduleError
 
-from relay_passes.schedules.blocks import Block, block_of, leaf_blocks, with_simple_indices
+from relay_passes.schedules.blocks import Block, block_of, conditions, leaf_blocks, with_simple_indices
 from relay_passes.schedules.vector_math import with_vector_math
 
 REUSE = 8  # an input that is read more often than this is stored before, not computed at every use
@@ -48,14 +48,7 @@ def _may_inline(block: Block, consumer: Block) -> bool:
 
 
 def has_condition(block: Block) -> bool:
-    found: list[bool] = []
-
-    def visit(node: object) -> None:
-        if isinstance(node, tir.Select) or (isinstance(node, tir.Call) and "if_then_else" in str(node.op)):
-            found.append(True)
-
-    tir.stmt_functor.post_order_visit(block.statement.body, visit)
-    return bool(found)
+    return bool(conditions(block))
 
 
 def _reads(consumer: Block, producer: Block) -> int:

@@ -7,7 +7,7 @@ import math
 from tvm import tir
 from tvm.tir.schedule import BlockRV, LoopRV, Schedule, ScheduleError
 
-from relay_passes.schedules.blocks import block_of, step_along
+from relay_passes.schedules.blocks import block_of, step_along, uses
 from relay_passes.schedules.tiling import Machine, vector_length
 
 _SHORTEST_VECTOR = 4
@@ -131,7 +131,7 @@ def _iterator_kind(sch: Schedule, block: BlockRV, loop: LoopRV) -> str:
     realize = _realize_of(sch, block)
     kinds = set()
     for iterator, value in zip(realize.block.iter_vars, realize.iter_values, strict=True):
-        if _uses(value, variable):
+        if uses(value, variable):
             kinds.add(iterator.iter_type)
     if not kinds or kinds == {tir.IterVar.DataPar}:
         return "spatial"
@@ -148,9 +148,3 @@ def _realize_of(sch: Schedule, block: BlockRV) -> tir.BlockRealize:
 
     tir.stmt_functor.post_order_visit(sch.mod["main"].body, visit)
     return found[0]
-
-
-def _uses(value: tir.PrimExpr, variable: tir.Var) -> bool:
-    found: list[bool] = []
-    tir.stmt_functor.post_order_visit(value, lambda node: found.append(True) if node.same_as(variable) else None)
-    return bool(found)
