@@ -17,6 +17,7 @@ from tvm import meta_schedule, relay
 from tvm.relay.backend import te_compiler
 from tvm.tir.schedule import Schedule, Trace
 
+from relay_passes.concatenation import with_plain_concatenations
 from relay_passes.dataflow import read
 from relay_passes.schedules import NotSchedulableError, Tiling, generic_schedule, normalized
 from tvm_go.errors import PlanError
@@ -180,8 +181,9 @@ class _FoundError(Exception):
 
 @tvm.register_func(f"relay.backend.tir_converter.{_CONVERTER}", override=True)
 def _convert(arguments: list[object], constants: list[object]) -> tvm.tir.PrimFunc | None:
-    """What TVM's default converter gives, for kernels that have a lowering of their own; None leaves it to TE."""
-    func = tvm.get_global_func("relay.backend.tir_converter.default")(arguments, constants)
+    """The computation of a kernel that has a lowering of its own; None leaves it to TE."""
+    func = tvm.get_global_func("relay.backend.tir_converter.allow_extern")(arguments, constants)
+    func = with_plain_concatenations(func) if func is not None else None
     if func is None or not _scopes:
         return None
     _scopes[-1].taken = _scopes[-1].choose(func)

@@ -294,4 +294,5 @@ KERNELS: dict[str, Make] = {
     "float16": lambda: kernel(relay.exp(parameter("x", 4, 64, dtype="float16"))),
     "float64": lambda: kernel(relay.tanh(relay.sum(parameter("x", 4, 64, dtype="float64"), axis=1))),
     "embedding": embedding,
+    "cumsum": lambda: kernel(relay.cumsum(parameter("x", 4, 30), axis=1)),
 }
