@@ -71,7 +71,7 @@ def regroup(
     for k in range(len(starts) - 1):
         kernel_ops = ops[starts[k] : starts[k + 1]]
         if graph.fixed[kernel_ops[0]]:
-            _call_again(flow, int(kernel_ops[0]), value_expr)
+            call_again(flow, int(kernel_ops[0]), value_expr)
             continue
         interface = describe(graph, kernel_ops, returned)
         function = with_lowering(kernel_function(flow, graph, interface), lowering[k] if lowering else TE)
@@ -95,7 +95,7 @@ def kernel_function(flow: Dataflow, graph: OpGraph, kernel: Kernel) -> relay.Fun
         for value in graph.use_value[graph.use_start[op] : graph.use_start[op + 1]].tolist():
             if value not in value_expr:
                 value_expr[value] = flow.values[value].expr  # a scalar constant
-        _call_again(flow, op, value_expr)
+        call_again(flow, op, value_expr)
     outputs = [value_expr[value] for value in kernel.outputs]
     types = [flow.values[value].type for value in kernel.outputs]
     body, kind = (outputs[0], types[0]) if len(outputs) == 1 else (relay.Tuple(outputs), relay.TupleType(types))
@@ -109,7 +109,7 @@ def label_ops(flow: Dataflow) -> relay.Function:
     """The same function with the number of each op written into its span, which passes carry along."""
     value_expr = _given(flow)
     for op in range(len(flow.calls)):
-        _call_again(flow, op, value_expr, span=lambda op: op_span(op))
+        call_again(flow, op, value_expr, span=lambda op: op_span(op))
     return _with_body(flow, value_expr)
 
 
@@ -123,7 +123,7 @@ def _given(flow: Dataflow) -> dict[int, relay.Expr]:
     return {number: value.expr for number, value in enumerate(flow.values) if value.expr is not None}
 
 
-def _call_again(
+def call_again(
     flow: Dataflow, op: int, value_expr: dict[int, relay.Expr], span: Callable[[int], relay.Span] | None = None
 ) -> None:
     """Repeat the call of one op on new arguments, and enter the expressions of its outputs."""

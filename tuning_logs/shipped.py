@@ -7,10 +7,11 @@ The files under ``shipped/`` hold ordinary kernel records, the best of each kern
 from __future__ import annotations
 
 import gzip
+import json
 import math
 import os
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from tuning_logs.log import TuningLog
@@ -34,6 +35,30 @@ def records_for(isa: str | None, *, folder: Path = FOLDER) -> list[KernelRecord]
 def shipped_lowerings(isa: str | None) -> dict[str, tuple[Lowering, ...]]:
     """Lowerings of the shipped records by kernel key, the best first."""
     return lowerings_of(records_for(isa))
+
+
+def shipped_forms(isa: str | None, *, folder: Path = FOLDER) -> dict[str, str]:
+    """The shipped variants of ops that were found best by measuring, by key of a unit of ops; empty if there are none.
+
+    Raises
+    ------
+    LogError
+        If the file is not what :func:`write_forms` wrote.
+    """
+    path = _forms_file(folder, isa)
+    if not isa or not path.exists():
+        return {}
+    try:
+        forms = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise LogError(f"cannot read the variants in {path}: {error}; install the package again") from None
+    return {str(key): str(form) for key, form in forms.items()}
+
+
+def write_forms(folder: Path, isa: str, forms: Mapping[str, str]) -> None:
+    """Write what :func:`shipped_forms` reads; what stands there of other units is kept."""
+    merged = shipped_forms(isa, folder=folder) | dict(forms)
+    _write(_forms_file(folder, isa), (json.dumps(merged, indent=0, sort_keys=True) + "\n").encode())
 
 
 def lowerings_of(records: Iterable[KernelRecord]) -> dict[str, tuple[Lowering, ...]]:
@@ -98,13 +123,21 @@ def write_records(path: Path, records: Iterable[KernelRecord]) -> None:
         If it cannot be written.
     """
     text = "".join(record.to_json_line() + "\n" for record in records)
+    _write(path, gzip.compress(text.encode(), mtime=0))
+
+
+def _write(path: Path, data: bytes) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(gzip.compress(text.encode(), mtime=0))
+        partial.write_bytes(data)
         partial.replace(path)
     except OSError as error:
         raise LogError(f"cannot write records to {path}: {error.strerror}; give another folder") from None
+
+
+def _forms_file(folder: Path, isa: str | None) -> Path:
+    return folder / f"{isa}.variants.json"
 
 
 def _read(path: Path) -> list[Record]:

@@ -20,12 +20,11 @@ from cost_model.kernel_tuning import TunableKernel, isa_of, tune_kernels
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
 from cost_model.provenance import host_cpu, versions
-from relay_passes.prepare import prepare_base
 from relay_passes.targets import as_target
-from relay_passes.variants import suggested
 from tuning_logs import KernelRecord, TuningLog
-from tuning_logs.shipped import lowerings_from, shipped_lowerings
+from tuning_logs.shipped import lowerings_from, shipped_forms, shipped_lowerings
 from tvm_go.by_rule import lowerings_by_rule
+from tvm_go.candidates import Candidates
 from tvm_go.errors import UnsupportedModelError, UsageError
 from tvm_go.graph import Int32
 from tvm_go.lowering import TE, Lowering
@@ -39,12 +38,14 @@ from tvm_go.verification import verified
 TASKS = ("variants", "lowering", "fusion")
 """What a plan decides."""
 
+_FOR_VARIANTS = 0.5  # of what is left of a budget: the most that may go into measuring forms of ops one by one
+
 
 class TuneCallbacks:
     """What a caller may follow; every method may be overridden and does nothing by default."""
 
     def on_stage(self, name: str) -> None:
-        """A stage begins: ``prepare``, ``default``, ``search``, ``tune``, ``verify``."""
+        """A stage begins: ``prepare``, ``default``, ``variants``, ``search``, ``tune``, ``verify``."""
 
     def on_kernel(self, record: KernelRecord, from_log: bool) -> None:
         """A kernel's time is known."""
@@ -110,8 +111,9 @@ def tune_graph(
     watch = Stopwatch()
     with _log_of(log) as records, Measurer(target=str(parsed), config=measure, rpc=rpc) as measurer:
         with watch.stage("prepare", callbacks):
-            default, varied = _models(mod, params, parsed, vary="variants" in decide)
-            others = [varied] if isinstance(varied, Model) else []
+            known = shipped_forms(isa_of(parsed)) if shipped_records else {}
+            candidates = Candidates.prepare(mod, params, parsed, vary="variants" in decide, known=known)
+            default = candidates.default
         if not default.graph.num_ops:
             raise UnsupportedModelError(
                 "the model holds no operator, or TVM folded all of them into constants: nothing is left to plan; "
@@ -119,14 +121,13 @@ def tune_graph(
             )
         oracle = KernelOracle(str(parsed), measurer, records, callbacks.on_kernel, tuned, try_tir=lower)
         limits = Budget(kernels=budget, seconds=seconds)
+        times: dict[str, float] = {}  # of all kernels that were asked for, by key
 
         def problem_of(model: Model) -> Problem:
             ask = oracle.on(model.flow, model.graph)
-            return Problem(model.graph, model.default, rule, ask, limits, callbacks.on_progress)
+            return Problem(model.graph, model.default, rule, ask, limits, callbacks.on_progress, times)
 
         baseline = problem_of(default)
-        candidates = [(baseline, default), *((problem_of(model), model) for model in others)]
-        problem, model = candidates[-1]
         te_ms: float | None = None  # of the default plan's kernels
         with watch.stage("default", callbacks):
             if budget:
@@ -134,7 +135,14 @@ def tune_graph(
                 te_ms = sum(oracle.te_ms(key) for key in baseline.paid_keys(default.default) if key)
                 if not np.isfinite(te_ms):
                     raise UnsupportedModelError(_default_failure(oracle))
-                problem, model = min(candidates, key=lambda pair: pair[0].cost_default())
+        with watch.stage("variants", callbacks):
+            if budget and candidates.vary:
+                part = Budget(len(times) + int(_FOR_VARIANTS * (budget - len(times))), _FOR_VARIANTS * seconds)
+                candidates.search(oracle, rule, part, times, callbacks.on_progress)
+            problems = [(baseline, default), *((problem_of(model), model) for model in candidates.models[1:])]
+            problem, model = problems[-1]
+            if budget:
+                problem, model = min(problems, key=lambda pair: pair[0].cost_default())
 
         def found_plan() -> GraphPlan:
             keys = problem.paid_keys(problem.best)
@@ -143,8 +151,8 @@ def tune_graph(
             else:
                 lowering = lowerings_by_rule(model.graph, problem.best, keys, oracle.tuned)
             details = _provenance(problem, strategy_name, seed, name)
-            if isinstance(varied, str):
-                details["without_variants"] = varied
+            if candidates.reason:
+                details["without_variants"] = candidates.reason
             return model.plan(problem.best, rules, _shortened(lowering), sum_of_default_kernels_ms=te_ms, **details)
 
         record = None
@@ -159,7 +167,7 @@ def tune_graph(
                     tune_kernels(kernels, oracle, trials=kernel_trials, seed=seed, target=parsed, seconds=left)
             with watch.stage("verify", callbacks):
                 record = verified(default, model, found_plan(), name, oracle, ablate=ablate)
-        stages = [watch.seconds.get(stage, 0.0) for stage in ("default", "search", "tune")]
+        stages = [watch.seconds.get(stage, 0.0) for stage in ("default", "variants", "search", "tune")]
         searching = sum(stages) - measurer.build_seconds - measurer.run_seconds
         spent = {
             "prepare": watch.seconds["prepare"],
@@ -201,23 +209,6 @@ def tunable_kernels(model: Model, kernel: Int32, keys: Sequence[str]) -> list[Tu
 def is_cpu(target: tvm.target.Target) -> bool:
     """Whether our own schedules, which are made for CPUs, hold for a target."""
     return str(target.kind.name) == "llvm"
-
-
-def _models(
-    mod: tvm.IRModule | relay.Function, params: Mapping[str, Any] | None, target: tvm.target.Target, *, vary: bool
-) -> tuple[Model, Model | str]:
-    """The model as TVM forms it, and in the forms that our rules suggest; or why there is no second one."""
-    base = prepare_base(mod, params, target=target)
-    default = Model.with_variants(base, None, target)
-    if not vary:
-        return default, "variants are not decided"
-    names = suggested(base, target)
-    try:
-        other = Model.with_variants(base, names, target)
-    except UnsupportedModelError as error:
-        return default, str(error)
-    same = other.graph.structural_hash == default.graph.structural_hash
-    return default, "the rules suggest TVM's own forms" if same else other
 
 
 def _shortened(lowering: list[Lowering]) -> tuple[Lowering, ...]:

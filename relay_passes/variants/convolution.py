@@ -147,6 +147,28 @@ def _ungrouped(site: Site, arguments: list[relay.Expr]) -> relay.Expr:
     return conv2d_like(site, arguments[0], whole)
 
 
+def _is_product(site: Site) -> bool:
+    """Whether each group is the product of its weight matrix and its pixels: a window of one, one image."""
+    attrs = site.attrs
+    return (
+        is_plain(site)
+        and site.argument(0).shape[0] == 1
+        and channels(site)[2] < channels(site)[0]
+        and site.argument(1).shape[2:] == (1, 1)
+        and not any(int(side) for side in attrs.padding)
+        and all(int(step) == 1 for step in attrs.strides)
+    )
+
+
+def _as_matmul(site: Site, arguments: list[relay.Expr]) -> relay.Expr:
+    """One matrix product for each group, over the pixels of the image as it is: no block of channels has to divide."""
+    inputs, outputs, groups = channels(site)
+    pixels = relay.reshape(arguments[0], (groups, inputs // groups, -1))
+    weight = relay.reshape(arguments[1], (groups, outputs // groups, inputs // groups))
+    product = relay.nn.batch_matmul(weight, pixels, out_dtype=site.result.dtype, transpose_b=False)
+    return relay.reshape(product, site.result.shape)
+
+
 def _missing_channels(site: Site) -> int:
     """Output channels that fill the last vector."""
     return -channels(site)[1] % site.lanes if site.lanes else 0
@@ -173,6 +195,7 @@ CONV2D = (
     Variant("NHWC", _can_be_channels_last, same_call, alter=_channels_last),
     Variant("split", _can_be_split, _split),
     Variant("ungrouped", _can_be_split, _ungrouped),
+    Variant("matmul", _is_product, _as_matmul),
     Variant("padded", _can_be_padded, _padded),
     Variant("combined", lambda site: len(site.parallel) > 1, join=_join),
 )
@@ -181,11 +204,13 @@ CONV2D = (
 def suggest(site: Site) -> str:
     """TVM blocks by one vector itself, but for groups of several channels, which it leaves in NCHW.
 
-    Where vectors of a group's channels are shorter than whole ones by more than there are groups, one convolution over
-    all channels does its needless work faster.
+    Groups with a window of one are matrix products. Of others, where vectors of a group's channels are shorter than
+    whole ones by more than there are groups, one convolution over all channels does its needless work faster.
     """
     inputs, outputs, groups = channels(site)
     if 1 < groups < inputs:
+        if _is_product(site):
+            return "matmul"
         vector = outputs // groups & -(outputs // groups)
         if vector * groups <= site.lanes and _can_be_split(site):
             return "ungrouped"

@@ -30,6 +30,7 @@ SHAPES = {
     "pointwise": (48, 32, 1, 1),
     "image": (3, 32, 3, 1),
     "odd": (16, 20, 3, 1),
+    "products": (24, 40, 1, 4),
 }
 """Input channels, output channels, window, groups."""
 
@@ -124,11 +125,17 @@ def test_other_layouts_and_types_keep_their_own_forms() -> None:
     assert options_of(as_module(last)) == (DEFAULT,)
 
 
-def test_rule_blocks_grouped_convolutions_only() -> None:
+def test_rule_changes_grouped_convolutions_only() -> None:
+    expected = {"grouped": "NCHWc/16", "products": "matmul"}
     for kind in SHAPES:
         base = prepare_base(conv(kind), target=AVX512)
-        expected = "NCHWc/16" if kind == "grouped" else DEFAULT
-        assert set(suggested(base, AVX512)) == {DEFAULT, expected}
+        assert set(suggested(base, AVX512)) == {DEFAULT, expected.get(kind, DEFAULT)}
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_products_are_windows_of_one_that_move_by_one(stride: int) -> None:
+    assert ("matmul" in options_of(conv("products", stride=stride))) == (stride == 1)
+    assert "matmul" not in options_of(conv("grouped"))
 
 
 def test_parallel_convolutions_become_one() -> None:

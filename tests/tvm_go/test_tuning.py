@@ -47,7 +47,7 @@ def test_tune_build_resume_and_replay(small: tuple[tvm.IRModule, dict[str, tvm.n
             stages.append(name)
 
     first = tune_graph(mod, params, log=log, budget=25, measure=_QUICK, name="small", callbacks=Recorder())
-    assert stages == ["prepare", "default", "search", "verify"]
+    assert stages == ["prepare", "default", "variants", "search", "verify"]
     assert first.from_log == 0
     assert first.verdict in ("faster", "same", "slower", "default")
     assert first.plan.provenance["verified"]

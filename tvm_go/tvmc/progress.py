@@ -16,11 +16,12 @@ from tvm_go.tuning import TuneCallbacks
 _STAGES = {
     "prepare": "preparing the graph",
     "default": "timing TVM's default",
+    "variants": "choosing forms",
     "search": "searching",
     "tune": "tuning kernels",
     "verify": "verifying the plan",
 }
-_COUNTED = ("default", "search", "tune")  # stages that ask for kernels, one after the other
+_COUNTED = ("default", "variants", "search", "tune")  # stages that ask for kernels, one after the other
 _LINE_EVERY_S = 10.0
 
 
