@@ -23,11 +23,10 @@ from cost_model.config import MeasureConfig
 from cost_model.kernel_tuning import ISAS, Progress, TunableKernel, isa_of, tune_kernels
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
-from relay_passes.prepare import prepare_base
 from relay_passes.targets import as_target
-from relay_passes.variants import suggested
 from tuning_logs import KernelRecord, TuningLog
-from tuning_logs.shipped import FOLDER, best_records, lowerings_of, records_for, write_records
+from tuning_logs.shipped import FOLDER, best_records, lowerings_of, records_for, write_forms, write_records
+from tvm_go.candidates import Candidates
 from tvm_go.model import Model
 from tvm_go.rules import rule_set
 from tvm_go.search import Budget, Problem, strategy
@@ -47,11 +46,11 @@ class Effort:
     Attributes
     ----------
     budget : int
-        Kernels that the search for a partition may ask for.
+        Kernels that the search for forms may ask for, and again the one for a partition.
     trials : int
         Kernel trials.
     seconds : float
-        Time for both.
+        Time for all; the search for forms may take half of it.
     """
 
     budget: int
@@ -59,21 +58,35 @@ class Effort:
     seconds: float = float("inf")
 
 
-def tune_model(name: str, target: str, log: TuningLog, effort: Effort, seed: int, console: Console) -> None:
-    """Tune the kernels of a model in the forms that our rules suggest: as fused by default, and as searched."""
+def tune_model(name: str, target: str, log: TuningLog, effort: Effort, seed: int, console: Console) -> dict[str, str]:
+    """Choose the forms of a model's ops, then tune its kernels: as fused by default, and as searched.
+
+    Returns the forms that were measured to be best, by key of their unit.
+    """
     start = time.monotonic()
     parsed = as_target(target)
     zoo = load(name)
-    base = prepare_base(zoo.mod, zoo.params, target=parsed)
-    model = Model.with_variants(base, suggested(base, parsed), parsed)
+    candidates = Candidates.prepare(zoo.mod, zoo.params, parsed, vary=True, known={})
     os.sched_setaffinity(0, CORES)  # TVM may have bound this thread to one core, which workers would inherit
     isa = isa_of(parsed)
     known = [one for one in records_for(isa) if one.lowering not in log.kernels(one.key, str(parsed))]
+    rules = rule_set("open")
     with Measurer(target=str(parsed), config=MeasureConfig(build_timeout_s=10.0)) as measurer:
         oracle = KernelOracle(str(parsed), measurer, log, tuned=lowerings_of(known))
-        budget = Budget(effort.budget, effort.seconds - (time.monotonic() - start))
-        problem = Problem(model.graph, model.default, rule_set("open"), oracle.on(model.flow, model.graph), budget)
-        problem.cost_default()
+
+        def left() -> float:
+            return effort.seconds - (time.monotonic() - start)
+
+        def problem_of(model: Model) -> Problem:
+            return Problem(
+                model.graph, model.default, rules, oracle.on(model.flow, model.graph), Budget(effort.budget, left())
+            )
+
+        forms = candidates.search(oracle, rules, Budget(effort.budget, left() / 2), {}, lambda problem: None)
+        problems = [(problem_of(model), model) for model in candidates.models]
+        problem, model = min(problems, key=lambda pair: pair[0].cost_default())
+        costs = ", ".join(f"{other.default_ms:.3f}" for other, _ in problems)
+        console.print(f"{name} {isa}: forms {costs} ms, {time.monotonic() - start:.0f} s", highlight=False)
         if effort.budget:
             strategy("annealing")(problem, np.random.default_rng(seed))
 
@@ -81,11 +94,11 @@ def tune_model(name: str, target: str, log: TuningLog, effort: Effort, seed: int
             now = f"{progress.spent}/{progress.trials} trials, {progress.before_ms:.3f} -> {progress.now_ms:.3f} ms"
             console.print(f"{name} {isa}: {now}, {time.monotonic() - start:.0f} s", highlight=False)
 
-        left = effort.seconds - (time.monotonic() - start)
         tune_kernels(
-            wanted(model, problem), oracle, trials=effort.trials, seed=seed, target=parsed, seconds=left,
+            wanted(model, problem), oracle, trials=effort.trials, seed=seed, target=parsed, seconds=left(),
             on_progress=tell,
         )  # fmt: skip
+    return forms if model is candidates.models[-1] else {}
 
 
 def wanted(model: Model, problem: Problem) -> list[TunableKernel]:
@@ -143,7 +156,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             left = deadline - time.monotonic()
             if left <= 0:
                 break
-            tune_model(name, target, log, replace(effort, seconds=left / (len(pairs) - number)), args.seed, console)
+            share = replace(effort, seconds=left / (len(pairs) - number))
+            forms = tune_model(name, target, log, share, args.seed, console)
+            write_forms(args.folder, str(isa_of(target)), forms)
             console.print(f"{name}: {write(log, args.folder)} records")
     except KeyboardInterrupt:
         console.print("interrupted: what was measured is in the log")

@@ -3,8 +3,9 @@
 Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (CVPR 2016): with tiles of m x m results,
 ``Y = A^T [(G g G^T) * (B^T d B)] A``, summed over input channels. TVM's own operator for it,
 ``nn.contrib_conv2d_winograd_without_weight_transform``, has no strategy on a CPU unless MetaSchedule is enabled for the
-whole build; so the transforms are written as convolutions with constant weights here, and the sum over channels as a
-batch_matmul, one matrix for each of the (m + 2)^2 points. Each of them can have any lowering.
+whole build; so the transform of the image is written as a convolution with a constant weight here; the sum over
+channels, one matrix for each of the (m + 2)^2 points, and the transform back as products with constant matrices. Each
+can have any lowering; TE's schedule for such products is slow, TIR's is not.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from tvm import relay
 
 from relay_passes.variants.convolution import channels, is_plain
-from relay_passes.variants.variant import Array, Site, Variant, constant
+from relay_passes.variants.variant import Site, Variant, constant
 
 _WINDOW = 3
 
@@ -71,16 +72,24 @@ def _winograd(site: Site, arguments: list[relay.Expr], *, tile: int) -> relay.Ex
     image = _padded(site, arguments[0], down * tile + _WINDOW - 1, across * tile + _WINDOW - 1)
     image = relay.reshape(image, (batch * inputs, 1, down * tile + _WINDOW - 1, across * tile + _WINDOW - 1))
     window = np.kron(before, before).reshape(points, 1, size, size)
-    data = _conv2d(site, image, window, tile)  # [batch * inputs, points, down, across]
+    data = relay.nn.conv2d(
+        image,
+        constant(window.astype(site.result.dtype)),
+        strides=(tile, tile),
+        channels=points,
+        kernel_size=(size, size),
+        out_dtype=site.result.dtype,
+    )  # [batch * inputs, points, down, across]
     data = relay.transpose(relay.reshape(data, (batch, inputs, points, down * across)), (2, 0, 3, 1))
     data = relay.reshape(data, (points, count, inputs))
 
-    weight = np.einsum("ir,ocrs,js->ijoc", weight_side, site.argument(1).expr.data.numpy(), weight_side)
-    weight = weight.reshape(points, outputs, inputs).astype(site.result.dtype)
-    product = relay.nn.batch_matmul(data, constant(weight), transpose_b=True, out_dtype=site.result.dtype)
+    weight = np.einsum("ir,ocrs,js->ijco", weight_side, site.argument(1).expr.data.numpy(), weight_side)
+    weight = weight.reshape(points, inputs, outputs).astype(site.result.dtype)
+    product = relay.nn.batch_matmul(data, constant(weight), transpose_b=False, out_dtype=site.result.dtype)
 
-    product = relay.reshape(product, (1, points, count, outputs))
-    tiles = _conv2d(site, product, np.kron(after, after).reshape(tile * tile, points, 1, 1), 1)
+    product = relay.reshape(product, (1, points, count * outputs))
+    back = constant(np.kron(after, after).reshape(1, tile * tile, points).astype(site.result.dtype))
+    tiles = relay.nn.batch_matmul(back, product, transpose_b=False, out_dtype=site.result.dtype)
     tiles = relay.transpose(relay.reshape(tiles, (tile, tile, batch, down, across, outputs)), (2, 5, 3, 0, 4, 1))
     result = relay.reshape(tiles, (batch, outputs, down * tile, across * tile))
     if (down * tile, across * tile) == (height, width):
@@ -95,17 +104,6 @@ def _padded(site: Site, image: relay.Expr, height: int, width: int) -> relay.Exp
     have = site.argument(0).shape[2:]
     pads = ((top, height - have[0] - top), (left, width - have[1] - left))
     return relay.nn.pad(image, ((0, 0), (0, 0), *pads))
-
-
-def _conv2d(site: Site, image: relay.Expr, weight: Array, stride: int) -> relay.Expr:
-    return relay.nn.conv2d(
-        image,
-        constant(weight.astype(site.result.dtype)),
-        strides=(stride, stride),
-        channels=len(weight),
-        kernel_size=weight.shape[2:],
-        out_dtype=site.result.dtype,
-    )
 
 
 CONV2D = tuple(Variant(f"winograd/{tile}", _applies, functools.partial(_winograd, tile=tile)) for tile in _MATRICES)
