@@ -116,7 +116,7 @@ def planned_outputs(mod_json: str, plan_json: str, inputs: dict[str, Array]) -> 
 def plain_outputs(mod_json: str, inputs: Sequence[dict[str, Array]]) -> list[list[Array]]:
     """Runs in the child: what a model gives without any optimisation, for each set of inputs."""
     with tvm.transform.PassContext(opt_level=0):
-        library = relay.build(tvm.ir.load_json(mod_json), "llvm")
+        library = relay.build(tvm.ir.load_json(mod_json), "llvm -opt-level=0")
     return [_outputs(library, one) for one in inputs]
 
 
