@@ -11,6 +11,8 @@ import pytest
 
 from cost_model.kernel_tuning import ISAS, isa_of
 from relay_passes.schedules import Tiling
+from relay_passes.variants import DEFAULT
+from relay_passes.variants.registry import VARIANTS
 from tests.tuning_logs.samples import kernel
 from tuning_logs import KernelRecord, TuningLog
 from tuning_logs.shipped import (
@@ -18,7 +20,9 @@ from tuning_logs.shipped import (
     lowerings_from,
     lowerings_of,
     records_for,
+    shipped_forms,
     shipped_lowerings,
+    write_forms,
     write_records,
 )
 from tvm_go.errors import LogError
@@ -150,3 +154,23 @@ def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LogError, match="cannot write records"):
         write_records(tmp_path / "file" / "avx2.jsonl.gz", [])
+
+
+def test_forms_are_read_as_written_and_others_are_kept(tmp_path: Path) -> None:
+    assert shipped_forms("avx2", folder=tmp_path) == {}
+    write_forms(tmp_path, "avx2", {"a": "NCHW"})
+    write_forms(tmp_path, "avx2", {"a": "NHWC", "b": "default"})
+    assert shipped_forms("avx2", folder=tmp_path) == {"a": "NHWC", "b": "default"}
+    assert shipped_forms(None, folder=tmp_path) == {}
+
+
+def test_a_broken_file_of_forms_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "avx2.variants.json").write_text("{")
+    with pytest.raises(LogError, match=r"cannot read the variants in .*avx2.variants.json"):
+        shipped_forms("avx2", folder=tmp_path)
+
+
+@pytest.mark.parametrize("isa", ["avx2", "avx512"])
+def test_shipped_forms_are_variants_that_there_are(isa: str) -> None:
+    names = {variant.name for variants in VARIANTS.values() for variant in variants} | {DEFAULT}
+    assert set(shipped_forms(isa).values()) <= names
