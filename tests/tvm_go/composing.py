@@ -21,6 +21,7 @@ from relay_passes.prepare import prepare_base
 from relay_passes.targets import as_target, build_scopes
 from relay_passes.variants import options
 from tvm_go import GraphPlan
+from tvm_go.errors import UnsupportedModelError
 from tvm_go.kernels import Kernel, describe, free_kernels, members, returned_values
 from tvm_go.legalize import check_partition, legalize, te_takes
 from tvm_go.lowering import TE, TIR, Lowering
@@ -55,8 +56,11 @@ class Composer:
         target = as_target(self.target)
         base = prepare_base(mod, target=target)
         names = [str(rng.choice(applying)) for applying in options(base, target)]
-        Model.with_variants(base, None, target)  # what fails here is no fault of a variant
-        model = Model.with_variants(base, names, target)
+        try:
+            model = Model.with_variants(base, names, target)
+        except UnsupportedModelError as error:
+            Model.with_variants(base, None, target)  # what fails here is no fault of a variant
+            raise AssertionError(f"TVM prepares the model, and not with the variants {names}\n{mod}") from error
         rules = str(rng.choice(["tvm", "wide", "open"]))
         priority = rng.integers(1, 5, size=model.graph.num_edges)
         priority[rng.random(model.graph.num_edges) < 0.7 * rng.random()] = 0
