@@ -79,9 +79,9 @@ def block_of(schedule: Schedule, block: BlockRV) -> Block:
     """Read a block."""
     statement = schedule.get(block)
     kinds = [(int(i.dom.extent), i.iter_type) for i in statement.iter_vars]
-    own = statement.writes[0].buffer
+    own = [*(region.buffer for region in statement.writes[:1]), *statement.alloc_buffers]
     body = statement.body
-    loads = tuple(load for load in _loads(body) if not load.buffer.same_as(own))
+    loads = tuple(load for load in _loads(body) if not any(load.buffer.same_as(buffer) for buffer in own))
     return Block(
         name=str(statement.name_hint),
         statement=statement,

@@ -1,4 +1,4 @@
-"""Bring a kernel's computation into the form that schedules start from: vector math, cheap blocks inlined."""
+"""Bring a kernel's computation into the form that schedules start from: vector math, blocks inlined or merged."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from tvm import tir
 from tvm.tir.schedule import Schedule, ScheduleError
 
 from relay_passes.schedules.blocks import Block, block_of, conditions, leaf_blocks, with_simple_indices
+from relay_passes.schedules.merging import merge_pointwise
 from relay_passes.schedules.vector_math import with_vector_math
 
 REUSE = 8  # an input that is read more often than this is stored before, not computed at every use
 
 
 def normalized(func: tir.PrimFunc) -> tir.PrimFunc:
-    """A kernel's computation as all TIR lowerings start from it: vector math, cheap blocks inlined, simple indices."""
+    """A kernel's computation as all TIR lowerings start from it: vector math, few blocks, simple indices."""
     sch = Schedule(tvm.IRModule({"main": with_vector_math(func)}), error_render_level="fast")
     inline_cheap(sch)
-    main = with_simple_indices(sch.mod["main"])
+    main = merge_pointwise(with_simple_indices(sch.mod["main"]))
     symbol = func.attrs.get("global_symbol") if func.attrs else None
     return main.with_attr("global_symbol", symbol) if symbol else main.without_attr("global_symbol")
 
