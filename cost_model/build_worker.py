@@ -41,6 +41,8 @@ class BuiltKernel:
         The shared library, which it shares with its batch.
     expected_path : str or None
         Its expected outputs (npz), None for a kernel that is its own reference.
+    relay_json : str
+        Of its task.
     inputs, outputs : tuple of TensorSpec
         Its parameters and results, in order.
     input_range : InputRange
@@ -52,6 +54,7 @@ class BuiltKernel:
     key: str
     library_path: str
     expected_path: str | None
+    relay_json: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     input_range: InputRange
@@ -121,7 +124,7 @@ def build_kernels(
                 inputs = random_inputs(_input_specs(function), input_range(function), key)
                 outputs = _unfused_ops.outputs(function, inputs)
                 np.savez(expected_paths[key], *outputs)
-        return [_outcome(batch, task.key, library_path, expected_paths.get(task.key)) for task in tasks]
+        return [_outcome(batch, task, library_path, expected_paths.get(task.key)) for task in tasks]
     finally:
         forget_lowered()
 
@@ -206,7 +209,8 @@ def _input_specs(function: relay.Function) -> tuple[TensorSpec, ...]:
     return tuple(spec for parameter in function.params for spec in tensor_specs(parameter.checked_type))
 
 
-def _outcome(batch: _Batch, key: str, library_path: str, expected_path: str | None) -> BuiltKernel | BuildError:
+def _outcome(batch: _Batch, task: KernelTask, library_path: str, expected_path: str | None) -> BuiltKernel | BuildError:
+    key = task.key
     if not batch.good(key):
         return BuildError(key, batch.errors[key], batch.seconds[key])
     function = batch.functions[key]
@@ -214,6 +218,7 @@ def _outcome(batch: _Batch, key: str, library_path: str, expected_path: str | No
         key=key,
         library_path=library_path,
         expected_path=expected_path,
+        relay_json=task.relay_json,
         inputs=_input_specs(function),
         outputs=tensor_specs(function.body.checked_type),
         input_range=input_range(function),

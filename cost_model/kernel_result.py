@@ -37,8 +37,9 @@ class KernelResult:
     spread : float
         (max - min) / median of `times_ms`; 0 if the kernel failed.
     numerics : str
-        "ok" or "wrong" against the unfused ops, "single_op" for a kernel that is the unfused op, "unchecked" if
-        it failed before it could be compared.
+        "ok" or "wrong" against the unfused ops; "sensitive" where it is off by more than the tolerance, though by no
+        more than rounding errors in those ops are worth; "single_op" for a kernel that is the unfused op, "unchecked"
+        if it failed before it could be compared.
     max_error : float
         Largest difference from the reference over the reference's largest magnitude; NaN where not compared.
     error_kind : ErrorKind or None

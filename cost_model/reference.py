@@ -15,6 +15,7 @@ from tvm.target import codegen
 
 from cost_model.kernel_inputs import Array, to_device
 from cost_model.lowering import compile_functions, lower_primitive, tensor_specs
+from relay_passes.rounding import Disturb
 from relay_passes.targets import build_scopes
 
 
@@ -48,7 +49,7 @@ class UnfusedOps:
                 module = _compile(missing, self._targets[1])
             self._compiled |= {symbol: module.get_function(symbol) for symbol in missing}
 
-    def outputs(self, function: relay.Function, inputs: list[Array]) -> list[Array]:
+    def outputs(self, function: relay.Function, inputs: list[Array], disturb: Disturb | None = None) -> list[Array]:
         """Compute a kernel op by op, after `compile_ops`.
 
         Parameters
@@ -57,6 +58,8 @@ class UnfusedOps:
             The kernel.
         inputs : list of numpy.ndarray
             One per parameter.
+        disturb : callable, optional
+            Applied to each input and to each result of an op, as rounding errors are.
 
         Returns
         -------
@@ -64,13 +67,18 @@ class UnfusedOps:
             One per output tensor.
         """
         values: dict[relay.Expr, list[tvm.nd.NDArray]] = {
-            parameter: [to_device(array, tensor_specs(parameter.checked_type)[0], tvm.cpu())]
+            parameter: [
+                to_device(disturb(array) if disturb else array, tensor_specs(parameter.checked_type)[0], tvm.cpu())
+            ]
             for parameter, array in zip(function.params, inputs, strict=True)
         }
         for step in _steps(function):
             arguments = [tensor for source in step.arguments for tensor in _tensors(source, values)]
             results = [tvm.nd.empty(spec.shape, spec.dtype) for spec in tensor_specs(step.call.checked_type)]
             self._compiled[step.symbol](*arguments, *results)
+            if disturb:
+                for result in results:
+                    result.copyfrom(disturb(result.numpy()))
             values[step.call] = results
         return [tensor.numpy() for tensor in _tensors(function.body, values)]
 

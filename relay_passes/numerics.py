@@ -43,12 +43,12 @@ def compare(actual: Array, expected: Array, dtype: str | None = None) -> tuple[b
         return False, float("inf")
     if actual.size == 0:
         return True, 0.0
-    tolerances = _TOLERANCES.get(dtype or expected.dtype.name)
-    if tolerances is None:
+    allowed = tolerances(dtype or expected.dtype.name)
+    if allowed is None:
         return _compare_exactly(actual, expected)
-    rtol, atol = tolerances
+    rtol, atol = allowed
     # A sum in the array's own dtype could overflow in float16; float64 is exact for all of them.
-    got, want = (_widened(array, dtype) for array in (actual, expected))
+    got, want = (widened(array, dtype) for array in (actual, expected))
     finite = np.isfinite(want)
     special = ~finite & ((got == want) | (np.isnan(got) & np.isnan(want)))
     if not bool(np.all(special | (finite & np.isfinite(got)))):
@@ -75,7 +75,13 @@ def _relative(difference: float, largest: float) -> float:
     return difference / largest if largest > 0.0 else float("inf")
 
 
-def _widened(array: Array, dtype: str | None) -> Array:
+def tolerances(dtype: str) -> tuple[float, float] | None:
+    """Of a dtype, relative and as a share of the largest magnitude; None where numbers must be equal."""
+    return _TOLERANCES.get(dtype)
+
+
+def widened(array: Array, dtype: str | None) -> Array:
+    """Numbers as float64, which holds all of them exactly but large integers; bfloat16 from its bits."""
     if dtype == "bfloat16" and array.dtype == np.uint16:
         array = (array.astype(np.uint32) << 16).view(np.float32)
     return array.astype(np.float64)

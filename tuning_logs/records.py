@@ -11,7 +11,7 @@ from tuning_logs.checks import Checks
 from tvm_go.errors import LogError
 
 VERSION = 2  # 2: kernel records name their lowering; in a record of version 1 it is `te`
-NUMERICS = ("ok", "wrong", "single_op", "unchecked")
+NUMERICS = ("ok", "sensitive", "wrong", "single_op", "unchecked")
 
 
 class NewerVersionError(LogError):
@@ -44,7 +44,8 @@ class KernelRecord:
     times_ms
         The single times, in milliseconds; empty for a failure.
     numerics
-        Verdict on the numbers against the unfused ops, one of `NUMERICS`; `single_op` is a kernel that is one op.
+        Verdict on the numbers against the unfused ops, one of `NUMERICS`; `sensitive`: off by more than the tolerance,
+        but rounding errors in the ops do as much; `single_op` is a kernel that is one op.
     max_error
         Largest deviation that was seen; infinity (NaN too) where it is unbounded or unknown, `null` in the JSON.
     error_kind

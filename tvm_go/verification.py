@@ -63,7 +63,7 @@ def _plan_record(plan: GraphPlan, outcome: WholeOutcome, name: str, device_kind:
         default_ms=timing.default_ms if timing else float("inf"),
         plan_ms=timing.plan_ms if timing else float("inf"),
         verdict=checked.verdict if checked else "failed",
-        numerics="unchecked" if checked is None else "ok" if checked.same_numbers else "wrong",
+        numerics="unchecked" if checked is None else checked.numerics,
         max_error=checked.max_error if checked else float("inf"),
         kernels=plan.num_kernels,
         plan=plan.to_json(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -28,6 +29,7 @@ from tests.cost_model.kernels import (
     wild_take,
 )
 from tvm_go.errors import UsageError
+from tvm_go.lowering import TIR
 
 
 def measured(measurer: Measurer, *tasks: KernelTask) -> list[KernelResult]:
@@ -140,6 +142,31 @@ def test_wrong_numbers_are_found_and_not_timed(measurer: Measurer, monkeypatch: 
     assert result.max_error > 0.1
     assert result.median_ms == math.inf
     assert "differ" in result.error_msg
+
+
+def steep() -> KernelTask:
+    """Nearly a step: what few elements lie on its slope are as good as any. In the kernel, exp is a polynomial."""
+    x, y = parameter("x", 1, 2048), parameter("y", 256, 1)  # so that no pair of numbers comes twice
+    slope = (relay.exp(x) - relay.exp(y)) * relay.const(2e4)
+    return replace(task([x, y], relay.clip(slope, -1.0, 1.0)), lowering=TIR)
+
+
+def test_a_kernel_that_is_off_by_what_rounding_does_to_its_reference_is_good(measurer: Measurer) -> None:
+    (result,) = measured(measurer, steep())
+    assert result.ok, result.error_msg
+    assert result.numerics == "sensitive"
+    assert result.max_error > 1e-4
+    assert len(result.times_ms) == 5
+
+
+@pytest.mark.parametrize("fault", ["wrong numbers", "wrong reference"])
+def test_a_wrong_kernel_is_found_where_its_reference_is_steep(
+    fault: str, measurer: Measurer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_worker, "build_kernels", faulty_build("", fault))
+    (result,) = measured(measurer, steep())
+    assert result.error_kind is ErrorKind.WRONG_NUMBERS
+    assert result.numerics == "wrong"
 
 
 def test_a_reference_that_crashes_or_needs_too_much_memory_stays_in_its_worker(measurer: Measurer) -> None:
