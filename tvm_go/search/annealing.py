@@ -1,10 +1,13 @@
-"""Simulated annealing from the default partition: merge or cut one edge, or all edges that are alike."""
+"""Simulated annealing from the default partition: merge or cut one edge, or all edges that are alike.
+
+If that is quicker, it starts from the partition in which neighbouring pointwise kernels are one.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from tvm_go.graph import Int32
+from tvm_go.graph import Int32, Pattern
 from tvm_go.legalize import encode, legalize
 from tvm_go.search.problem import Problem
 from tvm_go.search.sites import edge_classes
@@ -19,6 +22,9 @@ def search(problem: Problem, rng: np.random.Generator) -> None:
     """Anneal until the budget is spent, or until the moves no longer lead to kernels that are not known."""
     kernel, cost = problem.default, problem.default_ms
     first, idle = problem.spent, 0
+    pointwise = problem.merged(kernel, _pointwise_edges(problem, kernel))
+    if problem.cost([pointwise])[0] is not None and problem.known_cost(pointwise) < cost:
+        kernel, cost = pointwise, problem.known_cost(pointwise)
     while problem.graph.num_edges and idle < _BATCHES_WITHOUT_NEWS and not problem.exhausted:
         before = problem.spent
         progress = (before - first) / max(problem.budget.kernels - first, 1)
@@ -34,6 +40,15 @@ def search(problem: Problem, rng: np.random.Generator) -> None:
             other = problem.known_cost(candidate)
             if other - cost <= temperature * rng.exponential():  # Metropolis; nan (not measured) is refused
                 kernel, cost = candidate, other
+
+
+def _pointwise_edges(problem: Problem, kernel: Int32) -> Int32:
+    """Edges between kernels without a reduction: what memory traffic they cost is the only thing to gain or lose."""
+    graph = problem.graph
+    heavy = np.zeros(int(kernel.max(initial=-1)) + 1, dtype=np.bool_)
+    heavy[kernel[graph.pattern > Pattern.INJECTIVE]] = True
+    source, reader = kernel[graph.edge_src], kernel[graph.edge_dst]
+    return np.flatnonzero((source != reader) & ~heavy[source] & ~heavy[reader]).astype(np.int32)
 
 
 def _draw(classes: Int32, rng: np.random.Generator) -> Int32:

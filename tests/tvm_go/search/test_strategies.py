@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks.synthetic import synthetic
 from tvm_go.errors import UsageError
-from tvm_go.graph import OpGraph
+from tvm_go.graph import OpGraph, Pattern
 from tvm_go.kernels import Kernel
 from tvm_go.legalize import check_partition, legalize
 from tvm_go.rules import RULE_SET_NAMES, rule_set
@@ -144,3 +144,18 @@ def test_a_deadline_that_has_passed_stops_measuring() -> None:
 def test_unknown_strategy_is_named_with_the_choices() -> None:
     with pytest.raises(UsageError, match=r"'magic'; choose from default, unfused"):
         strategy("magic")
+
+
+def test_annealing_first_joins_pointwise_kernels_where_that_is_quicker() -> None:
+    graph = graph_of(5, num_ops=60)
+    joined = problem_of(graph, CountingOracle(), rules="open", kernels=10**6)
+    heavy = {int(joined.default[op]) for op in np.flatnonzero(graph.pattern > Pattern.INJECTIVE)}
+    ends = zip(joined.default[graph.edge_src].tolist(), joined.default[graph.edge_dst].tolist(), strict=True)
+    between = [i for i, (one, other) in enumerate(ends) if one != other and not {one, other} & heavy]
+    assert between
+    expected = joined.merged(joined.default, np.array(between, dtype=np.int32))
+    (cost,) = joined.cost([expected])
+    assert cost is not None and cost < joined.default_ms
+    problem = problem_of(graph, CountingOracle(), rules="open", kernels=joined.spent)
+    strategy("annealing")(problem, np.random.default_rng(0))
+    assert problem.best_ms <= cost
