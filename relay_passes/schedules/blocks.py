@@ -12,6 +12,7 @@ from tvm.tir.schedule import BlockRV, Schedule
 
 _CHEAP_CALLS = {"if_then_else", "fabs", "floor", "likely", "reinterpret"}
 _COSTLY_STEPS = 8  # arithmetic steps from which an element is better stored than computed again
+_MANY_LOADS = 16  # so many parts to choose from would double with every use
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Block:
     def is_costly(self) -> bool:
         """Whether computing an element twice is worse than storing it: a call of libm, or a polynomial in its place."""
         steps, calls = _arithmetic(self.statement.body)
-        return steps >= _COSTLY_STEPS or not calls <= _CHEAP_CALLS
+        return steps >= _COSTLY_STEPS or len(self.loads) > _MANY_LOADS or not calls <= _CHEAP_CALLS
 
     def stores_in_place(self) -> bool:
         """Whether it writes element ``[i, j, ...]`` at iterators ``i, j, ...``, in this order."""

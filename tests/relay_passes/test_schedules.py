@@ -14,10 +14,12 @@ from tvm import relay
 from cost_model.kernel_inputs import Array, input_range, random_inputs
 from cost_model.lowering import compile_functions, lower_primitive, tensor_specs
 from cost_model.reference import UnfusedOps
+from relay_passes.lowering import computation_of
 from relay_passes.numerics import compare
-from relay_passes.schedules import NotSchedulableError
+from relay_passes.schedules import NotSchedulableError, normalized
 from relay_passes.targets import as_target, build_scopes
-from tests.relay_passes.schedule_kernels import KERNELS
+from tests.cost_model.kernels import parameter
+from tests.relay_passes.schedule_kernels import KERNELS, kernel
 from tvm_go.lowering import TIR, Lowering
 
 #: Targets, and the CPU features that their code needs.
@@ -85,3 +87,18 @@ def test_what_it_cannot_schedule_is_refused_with_one_line(name: str) -> None:
     with pytest.raises(NotSchedulableError, match="only TE's schedule takes it") as caught:
         run(*known(name)[:2], as_target("llvm"), TIR)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_used_twice_at_each_step_does_not_double_without_end() -> None:
+    value = parameter("x", 2, 8, 8)
+    for _ in range(8):
+        positive = relay.nn.relu(value)
+        value = relay.maximum(relay.transpose(positive, (0, 2, 1)), value)
+    target = as_target("llvm")
+    with build_scopes(target):
+        func = normalized(computation_of(kernel(value), target))
+    loads: list[tvm.tir.BufferLoad] = []
+    tvm.tir.stmt_functor.post_order_visit(
+        func.body, lambda node: loads.append(node) if isinstance(node, tvm.tir.BufferLoad) else None
+    )
+    assert len(loads) < 100
