@@ -148,7 +148,10 @@ def _with_variables(value: tir.PrimExpr, values: Sequence[tuple[tir.Buffer, tir.
 
 
 def _renamed_region(region: tir.BufferRegion, names: dict[tir.Var, tir.PrimExpr]) -> tir.BufferRegion:
-    ranges = [tvm.ir.Range.from_min_extent(tir.stmt_functor.substitute(r.min, names), r.extent) for r in region.region]
+    ranges = [  # an extent depends on iterators where a block reads one buffer in two places
+        tvm.ir.Range.from_min_extent(*(tir.stmt_functor.substitute(part, names) for part in (r.min, r.extent)))
+        for r in region.region
+    ]
     return tir.BufferRegion(region.buffer, ranges)
 
 

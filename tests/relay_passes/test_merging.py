@@ -86,6 +86,12 @@ def test_a_group_never_depends_on_itself_through_another_block() -> None:
     assert_right(kernel(relay.Tuple([back, root * w])))
 
 
+def test_a_block_may_read_one_input_in_two_places() -> None:
+    x, y = parameter("x", *_SHAPE), parameter("y", 6, 32)
+    both = y + relay.reverse(y, axis=0)
+    assert_right(kernel(relay.Tuple([x * relay.const(0.5), x + both])))
+
+
 @st.composite
 def pointwise(draw: st.DrawFn) -> relay.Function:
     """A random kernel of cheap, costly and broadcast ops with several outputs, some of them read inside."""
