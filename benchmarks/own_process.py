@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -29,6 +30,9 @@ class PeerError(RuntimeError):
 
 class OwnProcess:
     """A model that was prepared, and waits, in a process of its own with all cores; a context manager.
+
+    It is stopped while it waits: the threads of TVM's and OpenMP's pools spin on after a run, for minutes if others
+    need their core, and would take it from them.
 
     Parameters
     ----------
@@ -55,16 +59,20 @@ class OwnProcess:
         except BaseException:
             self.close()
             raise
+        self._signal(signal.SIGSTOP)
 
     def times_ms(self, seconds: float, at_least: int = 1) -> list[float]:
         """Return the times of runs one after another, over `seconds`, after a tenth of that (or one run) as warm-up."""
+        self._signal(signal.SIGCONT)
         self._pipe.send((seconds, at_least))
         times: list[float] = self._receive()
+        self._signal(signal.SIGSTOP)
         return times
 
     def close(self) -> None:
         """End the process."""
         self._pipe.close()
+        self._signal(signal.SIGCONT)
         self._process.join(timeout=5)
         if self._process.is_alive():
             self._process.kill()
@@ -77,6 +85,10 @@ class OwnProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process.pid is not None and self._process.is_alive():
+            os.kill(self._process.pid, number)
 
     def _receive(self) -> Any:
         try:

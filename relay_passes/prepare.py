@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tvm
@@ -22,6 +24,8 @@ from relay_passes.variants.registry import chosen
 from relay_passes.variants.rewrite import Rewritten, altered_layouts, rewrite, with_spans
 from relay_passes.variants.variant import DEFAULT
 from tvm_go.errors import UnsupportedModelError
+
+_THREADS = "TVM_NUM_THREADS"
 
 
 def prepare(
@@ -105,7 +109,7 @@ def _early(
         mod = tvm.IRModule.from_expr(mod)
     if params:
         mod = with_main(mod, relay.build_module.bind_params_by_name(mod["main"], dict(params)))
-    with build_scopes(target):
+    with build_scopes(target), _one_thread():
         for step in itertools.takewhile(_keeps_layouts, prefix_passes()):
             mod = _run(step, mod)
         return mod
@@ -113,13 +117,31 @@ def _early(
 
 def _late(mod: tvm.IRModule, target: tvm.target.Target, rewritten: Rewritten) -> tvm.IRModule:
     alter, *rest = itertools.dropwhile(_keeps_layouts, prefix_passes())
-    with build_scopes(target):
+    with build_scopes(target), _one_thread():
         with altered_layouts(rewritten.alter):
             mod = _run(alter, mod)
         mod = with_spans(mod, rewritten.origin)
         for step in [*rest, relay.transform.InferType()]:
             mod = _run(step, mod)
         return mod
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let TVM compute constants on this thread alone.
+
+    It would start a pool of threads for each thread that computes any, which spin after their work, for minutes if
+    their core is busy, and so disturb what is measured meanwhile.
+    """
+    before = os.environ.get(_THREADS)
+    os.environ[_THREADS] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_THREADS]
+        else:
+            os.environ[_THREADS] = before
 
 
 def _keeps_layouts(step: tvm.transform.Pass) -> bool:
