@@ -118,6 +118,7 @@ def time_runs_ms(run: Run, seconds: float, at_least: int = 1) -> list[float]:
 
 def _serve(pipe: Connection, prepare: Callable[[], Run], cores: frozenset[int]) -> None:
     """Prepare, send the outputs of a first run, then time runs on request until the pipe is closed."""
+    os.setsid()  # a group that loses its shell while one of its processes is stopped gets SIGHUP
     os.sched_setaffinity(0, cores)  # the parent's thread may be bound to one
     os.environ["TVM_NUM_THREADS"] = str(len(cores))  # TVM takes half of the cores of an x86 CPU by itself
     try:

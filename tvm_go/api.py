@@ -54,9 +54,9 @@ def tune(
     log
         Tuning log: what stands in it is not measured again, what is measured is appended. None keeps nothing.
     budget
-        Distinct kernels that the search may ask for, be they measured or in the log. The default plan's own kernels
-        are always measured, unless it is 0: then variants and lowerings are chosen by rule, and only the plan as a
-        whole is measured.
+        Distinct kernels that the search may ask for, be they measured or in the log; up to half of them to choose
+        variants. The default plan's own kernels are always measured, unless it is 0: then variants and lowerings are
+        chosen by rule, and only the plan as a whole is measured.
     seconds
         Time limit of the search and of kernel tuning together.
     strategy
