@@ -68,7 +68,13 @@ def test_the_same_command_again_measures_nothing_and_gives_the_same_plan(
     assert log.read_text() == (tuned.folder / "tvm-go.jsonl").read_text()
 
     stages = [re.sub(r"^ *[\d.]+ s  |:.*", "", line) for line in again.stderr.splitlines()]
-    assert stages == ["preparing the graph", "timing TVM's default", "searching", "verifying the plan"]
+    assert stages == [
+        "preparing the graph",
+        "timing TVM's default",
+        "choosing forms",
+        "searching",
+        "verifying the plan",
+    ]
     assert "\x1b" not in again.stdout + again.stderr
     *table, verdict = again.stdout.splitlines()
     assert max(len(line) for line in table) <= 100
