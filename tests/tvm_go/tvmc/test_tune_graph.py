@@ -172,7 +172,8 @@ def test_relay_text_is_tuned_by_the_strategy_the_rules_and_the_time_that_are_giv
     models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The arguments of its main are inputs; tvmc makes constants of them, and folds the whole model away."""
-    plan = tune_quietly(models / "small.relay", tmp_path, "--strategy", "default", "--rules", "tvm")
+    options = ["--strategy", "default", "--rules", "tvm", "--decide", "lowering", "fusion"]
+    plan = tune_quietly(models / "small.relay", tmp_path, *options)
     default = json.loads(capfd.readouterr().out)
     assert default["verdict"] in VERDICTS  # TVM's kernels, though perhaps by other schedules
     in_log = measured(tmp_path / "tvm-go.jsonl")
@@ -180,7 +181,7 @@ def test_relay_text_is_tuned_by_the_strategy_the_rules_and_the_time_that_are_giv
     assert default["kernels_default"] == default["kernels_plan"] == len({key for key, _ in in_log}) > 0
     assert (plan.rules, plan.provenance["strategy"]) == ("tvm", "default")
 
-    plan = tune_quietly(models / "small.relay", tmp_path, "--seconds", "1e-9")
+    plan = tune_quietly(models / "small.relay", tmp_path, "--decide", "lowering", "fusion", "--seconds", "1e-9")
     in_no_time = json.loads(capfd.readouterr().out)
     assert (in_no_time["measured"], in_no_time["from_log"]) == (0, default["measured"])
     found_better = in_no_time["verdict"] == "faster"  # than TVM's default, which stands in for it otherwise
