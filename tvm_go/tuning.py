@@ -135,14 +135,7 @@ def tune_graph(
                 te_ms = sum(oracle.te_ms(key) for key in baseline.paid_keys(default.default) if key)
                 if not np.isfinite(te_ms):
                     raise UnsupportedModelError(_default_failure(oracle))
-        with watch.stage("variants", callbacks):
-            if budget and candidates.vary:
-                part = Budget(len(times) + int(_FOR_VARIANTS * (budget - len(times))), _FOR_VARIANTS * seconds)
-                candidates.search(oracle, rule, part, times, callbacks.on_progress)
-            problems = [(baseline, default), *((problem_of(model), model) for model in candidates.models[1:])]
-            problem, model = problems[-1]
-            if budget:
-                problem, model = min(problems, key=lambda pair: pair[0].cost_default())
+        problem, model = baseline, default
 
         def found_plan() -> GraphPlan:
             keys = problem.paid_keys(problem.best)
@@ -157,6 +150,14 @@ def tune_graph(
 
         record = None
         with contextlib.suppress(KeyboardInterrupt):  # what was measured is logged; the best plan so far is returned
+            with watch.stage("variants", callbacks):
+                if budget and candidates.vary:
+                    part = Budget(len(times) + int(_FOR_VARIANTS * (budget - len(times))), _FOR_VARIANTS * seconds)
+                    candidates.search(oracle, rule, part, times, callbacks.on_progress)
+                problems = [(baseline, default), *((problem_of(model), model) for model in candidates.models[1:])]
+                problem, model = problems[-1]
+                if budget:
+                    problem, model = min(problems, key=lambda pair: pair[0].cost_default())
             with watch.stage("search", callbacks):
                 if budget and "fusion" in decide:
                     search(problem, np.random.default_rng(seed))
