@@ -64,7 +64,7 @@ def regroup(
     weights : dict, optional
         Takes the constants outside kernels, which then become parameters of the function, by name.
     """
-    value_expr = _given(flow)
+    value_expr = given(flow)
     lifted = [] if weights is None else _lift(flow, graph, value_expr, weights)
     starts, ops = members(kernel)
     returned = returned_values(graph, kernel)
@@ -81,7 +81,7 @@ def regroup(
         else:
             for position, value in enumerate(interface.outputs):
                 value_expr[value] = relay.TupleGetItem(call, position)
-    return _with_body(flow, value_expr, lifted)
+    return with_values(flow, value_expr, lifted)
 
 
 def kernel_function(flow: Dataflow, graph: OpGraph, kernel: Kernel) -> relay.Function:
@@ -107,10 +107,10 @@ def kernel_function(flow: Dataflow, graph: OpGraph, kernel: Kernel) -> relay.Fun
 
 def label_ops(flow: Dataflow) -> relay.Function:
     """The same function with the number of each op written into its span, which passes carry along."""
-    value_expr = _given(flow)
+    value_expr = given(flow)
     for op in range(len(flow.calls)):
         call_again(flow, op, value_expr, span=lambda op: op_span(op))
-    return _with_body(flow, value_expr)
+    return with_values(flow, value_expr)
 
 
 def op_span(op: int) -> relay.Span:
@@ -118,7 +118,7 @@ def op_span(op: int) -> relay.Span:
     return relay.Span(relay.SourceName(f"op:{op}"), op, op, op, op)
 
 
-def _given(flow: Dataflow) -> dict[int, relay.Expr]:
+def given(flow: Dataflow) -> dict[int, relay.Expr]:
     """Expressions of the graph inputs and constants."""
     return {number: value.expr for number, value in enumerate(flow.values) if value.expr is not None}
 
@@ -157,9 +157,10 @@ def _lift(
     return variables
 
 
-def _with_body(
+def with_values(
     flow: Dataflow, value_expr: dict[int, relay.Expr], more_params: Sequence[relay.Var] = ()
 ) -> relay.Function:
+    """The function with its results taken from the expressions of values."""
     old = flow.function
     body = _structure(flow.returned, value_expr)
     return relay.Function([*old.params, *more_params], body, old.ret_type, old.type_params, old.attrs)

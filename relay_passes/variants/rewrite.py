@@ -11,8 +11,8 @@ from typing import Any
 import tvm
 from tvm import relay
 
-from relay_passes.apply import op_span
-from relay_passes.dataflow import Dataflow, Leaves, address, flatten, post_order, with_main
+from relay_passes.apply import call_again, given, op_span, with_values
+from relay_passes.dataflow import Dataflow, address, flatten, post_order, with_main
 from relay_passes.plain import with_children
 from relay_passes.variants.variant import Alter, Site, Variant
 
@@ -36,28 +36,17 @@ class Rewritten:
 def rewrite(flow: Dataflow, chosen: dict[int, tuple[Site, Variant]]) -> Rewritten:
     """Repeat the base's calls in order, with the chosen variants in place of some."""
     done = Rewritten()
-    exprs: dict[int, relay.Expr] = {
-        number: value.expr for number, value in enumerate(flow.values) if value.expr is not None
-    }
+    exprs = given(flow)
     for op, call in enumerate(flow.calls):
-        first = flow.first_value[op]
-        if first in exprs:  # computed with an op before it
+        if flow.first_value[op] in exprs:  # computed with an op before it
             continue
         if op in chosen:
             for member, result in _variant(flow, op, chosen, exprs, done):
                 exprs[flow.first_value[member]] = result
             continue
-        arguments = [_structure(leaves, exprs) for leaves in flow.uses[op]]
-        again = relay.Call(call.op, arguments, call.attrs, call.type_args, op_span(op))
+        call_again(flow, op, exprs, span=op_span)
         _remember(done.origin, call.attrs, op)
-        if isinstance(call.checked_type, relay.TupleType):
-            for position in range(len(call.checked_type.fields)):
-                exprs[first + position] = relay.TupleGetItem(again, position)
-        else:
-            exprs[first] = again
-    old = flow.function
-    body = _structure(flow.returned, exprs)
-    done.function = relay.Function(old.params, body, old.ret_type, old.type_params, old.attrs)
+    done.function = with_values(flow, exprs)
     return done
 
 
@@ -100,12 +89,6 @@ def _variant(
 def _remember(origin: dict[int, int], attrs: Any, op: int) -> None:
     if attrs is not None:
         origin[address(attrs)] = op if origin.get(address(attrs), op) == op else -1
-
-
-def _structure(leaves: Leaves, exprs: dict[int, relay.Expr]) -> relay.Expr:
-    if isinstance(leaves, int):
-        return exprs[leaves]
-    return relay.Tuple([_structure(part, exprs) for part in leaves])
 
 
 @contextlib.contextmanager
