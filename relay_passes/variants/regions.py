@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from relay_passes.apply import call_again, op_span
 from relay_passes.dataflow import Dataflow, flatten, read
 from relay_passes.extract import to_graph
 from relay_passes.variants.registry import VARIANTS, sites
-from tvm_go.graph import ValueKind
+from tvm_go.graph import OpGraph, ValueKind
 from tvm_go.kernels import kernel_keys
 
 _MOST_OPS = 32  # of surroundings: a concatenation of a whole stage's results is judged by the nearest of them
@@ -44,13 +44,12 @@ def units(flow: Dataflow, target: tvm.target.Target) -> list[Unit]:
     """All units of a base module, in order."""
     graph = to_graph(flow)
     names = kernel_keys(graph, np.arange(graph.num_ops, dtype=np.int32))
-    consumers = _consumers(flow)
     found = []
     for site in sites(flow, target):
         ops = site.parallel or (site.op,)
         if site.op != ops[0]:
             continue
-        around = _surroundings(flow, ops, consumers)
+        around = _surroundings(flow, graph, ops)
         constant = [str(flow.values[value].kind == ValueKind.CONSTANT) for op in ops for value in _arguments(flow, op)]
         parts = [*(names[op] for op in ops), *constant, *sorted(names[op] for op in around)]
         key = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:32]
@@ -86,43 +85,30 @@ def cut_out(flow: Dataflow, ops: Sequence[int]) -> tuple[tvm.IRModule, list[int]
     return module, [int(call.span.line) for call in read(module).calls]
 
 
-def _surroundings(flow: Dataflow, ops: tuple[int, ...], consumers: list[list[int]]) -> tuple[int, ...]:
-    """Breadth first up and down from the ops, as far as the next op with variants on each way."""
+def _surroundings(flow: Dataflow, graph: OpGraph, ops: tuple[int, ...]) -> tuple[int, ...]:
+    """Breadth first down and up from the ops, up to the next op with variants on each way; no calls of functions."""
     found = set(ops)
+    starts, order = graph.out_edges
 
-    def walk(neighbours: Callable[[int], Iterable[int]]) -> None:
+    def consumers(op: int) -> list[int]:
+        return graph.edge_dst[order[starts[op] : starts[op + 1]]].tolist()
+
+    def producers(op: int) -> list[int]:
+        return graph.edge_src[graph.edge_start[op] : graph.edge_start[op + 1]].tolist()
+
+    for neighbours in (consumers, producers):
         edge = list(ops)
         while edge and len(found) < _MOST_OPS:
-            new = list(dict.fromkeys(other for op in edge for other in neighbours(op) if other not in found))
+            near = dict.fromkeys(other for op in edge for other in neighbours(op))
+            new = [op for op in near if op not in found and not flow.operators[op].is_function]
             new = new[: _MOST_OPS - len(found)]
             found.update(new)
             edge = [op for op in new if flow.operators[op].name not in VARIANTS]
-
-    walk(lambda op: consumers[op])
-    walk(lambda op: _producers(flow, op))
     return tuple(sorted(found))
 
 
 def _arguments(flow: Dataflow, op: int) -> Iterator[int]:
     return (value for leaves in flow.uses[op] for value in flatten(leaves))
-
-
-def _producers(flow: Dataflow, op: int) -> Iterator[int]:
-    """Ops that make the arguments; calls of functions stay outside."""
-    for value in _arguments(flow, op):
-        producer = flow.values[value].op
-        if producer >= 0 and not flow.operators[producer].is_function:
-            yield producer
-
-
-def _consumers(flow: Dataflow) -> list[list[int]]:
-    """By op, the ops that read its results; calls of functions are left out."""
-    found: list[list[int]] = [[] for _ in flow.calls]
-    for op, operator in enumerate(flow.operators):
-        if not operator.is_function:
-            for producer in dict.fromkeys(_producers(flow, op)):
-                found[producer].append(op)
-    return found
 
 
 def _leaving(flow: Dataflow, inside: set[int]) -> list[int]:
