@@ -82,7 +82,8 @@ class VariantSearch:
         unit = group[0]
         piece, origin = cut_out(flow, unit.around)
         best, best_ms = None, float("inf")
-        for name in (None, *candidates):  # first as it is
+        others = [name for name in candidates if self._names(unit, name, legal) != self.names]
+        for name in (None, *others):  # first as it is
             if len(self.times) >= self.budget.kernels or time.monotonic() >= deadline:
                 return
             milliseconds = self._measure(piece, [self._names(unit, name, legal)[op] for op in origin])
