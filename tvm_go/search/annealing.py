@@ -23,8 +23,9 @@ def search(problem: Problem, rng: np.random.Generator) -> None:
     kernel, cost = problem.default, problem.default_ms
     first, idle = problem.spent, 0
     pointwise = problem.merged(kernel, _pointwise_edges(problem, kernel))
-    if problem.cost([pointwise])[0] is not None and problem.known_cost(pointwise) < cost:
-        kernel, cost = pointwise, problem.known_cost(pointwise)
+    joined = problem.cost([pointwise])[0]
+    if joined is not None and joined < cost:
+        kernel, cost = pointwise, joined
     while problem.graph.num_edges and idle < _BATCHES_WITHOUT_NEWS and not problem.exhausted:
         before = problem.spent
         progress = (before - first) / max(problem.budget.kernels - first, 1)
