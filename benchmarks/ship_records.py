@@ -26,11 +26,12 @@ from cost_model.oracle import KernelOracle
 from relay_passes.targets import as_target
 from tuning_logs import KernelRecord, TuningLog
 from tuning_logs.shipped import FOLDER, best_records, lowerings_of, records_for, write_forms, write_records
-from tvm_go.candidates import Candidates
+from tvm_go.candidates import Candidates, fastest
 from tvm_go.model import Model
 from tvm_go.rules import rule_set
 from tvm_go.search import Budget, Problem, strategy
 from tvm_go.tuning import tunable_kernels
+from tvm_go.verification import speedup
 
 MODELS = (
     "squeezenet", "shufflenet", "resnet50", "densenet121", "inception_v1", "inception_v2", "mobilenet",
@@ -84,7 +85,9 @@ def tune_model(name: str, target: str, log: TuningLog, effort: Effort, seed: int
 
         forms = candidates.search(oracle, rules, Budget(effort.budget, left() / 2), {}, lambda problem: None)
         problems = [(problem_of(model), model) for model in candidates.models]
-        problem, model = min(problems, key=lambda pair: pair[0].cost_default())
+        problem, model = fastest(
+            problems, lambda problem, model: speedup(candidates.default, problem, model, name, oracle)
+        )
         costs = ", ".join(f"{other.default_ms:.3f}" for other, _ in problems)
         console.print(f"{name} {isa}: forms {costs} ms, {time.monotonic() - start:.0f} s", highlight=False)
         if effort.budget:

@@ -19,6 +19,8 @@ from tvm_go.rules import Rules
 from tvm_go.search import Budget, Problem
 from tvm_go.variant_search import VariantSearch
 
+_CLOSE = 1.2  # sums of kernels whose ratio is less do not tell which whole is faster
+
 
 @dataclass
 class Candidates:
@@ -97,6 +99,22 @@ class Candidates:
             self.reason = ""
         elif len(self.models) == 1:
             self.reason = "TVM's own forms are the best that is known"
+
+
+def fastest(
+    pairs: Sequence[tuple[Problem, Model]], speedup: Callable[[Problem, Model], float]
+) -> tuple[Problem, Model]:
+    """The candidate whose kernels sum up to least; of those that come close to it, the one that is fastest as a whole.
+
+    Parameters
+    ----------
+    pairs : sequence of (Problem, Model)
+    speedup : callable
+        Builds a candidate whole, and says how many times faster than a build that is the same for all it is.
+    """
+    ranked = sorted(pairs, key=lambda pair: pair[0].cost_default())
+    close = [pair for pair in ranked if pair[0].default_ms <= _CLOSE * ranked[0][0].default_ms]
+    return ranked[0] if len(close) == 1 else max(close, key=lambda pair: speedup(*pair))
 
 
 def with_known(

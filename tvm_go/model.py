@@ -19,7 +19,7 @@ from relay_passes.targets import as_target
 from relay_passes.variants import DEFAULT
 from tvm_go.graph import Int32, OpGraph
 from tvm_go.kernels import describe, members, returned_values
-from tvm_go.lowering import Lowering
+from tvm_go.lowering import TE, Lowering
 from tvm_go.plan import GraphPlan
 
 
@@ -67,7 +67,7 @@ class Model:
             self.graph.structural_hash,
             str(self.target),
             provenance,
-            tuple(lowering),
+            tuple(lowering) if any(one != TE for one in lowering) else (),
             self.variants,
         )
 

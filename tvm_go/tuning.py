@@ -24,7 +24,7 @@ from relay_passes.targets import as_target
 from tuning_logs import KernelRecord, TuningLog
 from tuning_logs.shipped import lowerings_from, shipped_forms, shipped_lowerings
 from tvm_go.by_rule import lowerings_by_rule
-from tvm_go.candidates import Candidates
+from tvm_go.candidates import Candidates, fastest
 from tvm_go.errors import UnsupportedModelError, UsageError
 from tvm_go.graph import Int32
 from tvm_go.lowering import TE, Lowering
@@ -33,7 +33,7 @@ from tvm_go.plan import GraphPlan
 from tvm_go.result import TuneResult, summarize
 from tvm_go.rules import rule_set
 from tvm_go.search import Budget, Problem, strategy
-from tvm_go.verification import verified
+from tvm_go.verification import measured_plan, speedup, verified
 
 TASKS = ("variants", "lowering", "fusion")
 """What a plan decides."""
@@ -138,15 +138,13 @@ def tune_graph(
         problem, model = baseline, default
 
         def found_plan() -> GraphPlan:
-            keys = problem.paid_keys(problem.best)
-            if budget or not lower:
-                lowering = [oracle.best_lowering(key) if key and oracle.knows(key) else TE for key in keys]
-            else:
-                lowering = lowerings_by_rule(model.graph, problem.best, keys, oracle.tuned)
-            details = _provenance(problem, strategy_name, seed, name)
+            details = _provenance(problem, strategy_name, seed, name) | {"sum_of_default_kernels_ms": te_ms}
             if candidates.reason:
                 details["without_variants"] = candidates.reason
-            return model.plan(problem.best, rules, _shortened(lowering), sum_of_default_kernels_ms=te_ms, **details)
+            if budget or not lower:
+                return measured_plan(problem, model, problem.best, oracle, **details)
+            lowering = lowerings_by_rule(model.graph, problem.best, problem.paid_keys(problem.best), oracle.tuned)
+            return model.plan(problem.best, rules, lowering, **details)
 
         record = None
         with contextlib.suppress(KeyboardInterrupt):  # what was measured is logged; the best plan so far is returned
@@ -157,7 +155,9 @@ def tune_graph(
                 problems = [(baseline, default), *((problem_of(model), model) for model in candidates.models[1:])]
                 problem, model = problems[-1]
                 if budget:
-                    problem, model = min(problems, key=lambda pair: pair[0].cost_default())
+                    problem, model = fastest(
+                        problems, lambda problem, model: speedup(default, problem, model, name, oracle)
+                    )
             with watch.stage("search", callbacks):
                 if budget and "fusion" in decide:
                     search(problem, np.random.default_rng(seed))
@@ -210,10 +210,6 @@ def tunable_kernels(model: Model, kernel: Int32, keys: Sequence[str]) -> list[Tu
 def is_cpu(target: tvm.target.Target) -> bool:
     """Whether our own schedules, which are made for CPUs, hold for a target."""
     return str(target.kind.name) == "llvm"
-
-
-def _shortened(lowering: list[Lowering]) -> tuple[Lowering, ...]:
-    return tuple(lowering) if any(one != TE for one in lowering) else ()
 
 
 def _check_back_end(target: tvm.target.Target) -> None:

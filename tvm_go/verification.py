@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cost_model.oracle import KernelOracle
 from cost_model.provenance import host_cpu, versions
 from cost_model.whole_model import WholeOutcome, compare_whole
 from tuning_logs import PlanRecord
 from tvm_go.ablation import gains
 from tvm_go.errors import UnsupportedModelError
+from tvm_go.graph import Int32
+from tvm_go.lowering import TE
 from tvm_go.model import Model
 from tvm_go.plan import GraphPlan
+from tvm_go.search import Problem
+
+
+def measured_plan(
+    problem: Problem, model: Model, kernel: Int32, oracle: KernelOracle, /, **provenance: Any
+) -> GraphPlan:
+    """A partition as a plan, each kernel in the best lowering that was measured."""
+    keys = problem.paid_keys(kernel)
+    lowering = [oracle.best_lowering(key) if key and oracle.knows(key) else TE for key in keys]
+    return model.plan(kernel, problem.rules.name, lowering, **provenance)
+
+
+def speedup(default: Model, problem: Problem, model: Model, name: str, oracle: KernelOracle) -> float:
+    """How many times faster than TVM's default build a model is in its forms, fused as by default; 0 if it fails."""
+    plan = measured_plan(problem, model, problem.default, oracle)
+    record = verified(default, model, plan, name, oracle, ablate=False)
+    return 0.0 if record.verdict in ("wrong", "failed") else record.default_ms / record.plan_ms
 
 
 def verified(

@@ -57,7 +57,8 @@ def test_tune_build_resume_and_replay(small: tuple[tvm.IRModule, dict[str, tvm.n
     kernels = [record for record in records if isinstance(record, KernelRecord)]
     assert len(kernels) == len({(record.key, record.lowering) for record in kernels}) == first.measured
     assert len({record.key for record in kernels}) <= 25 + first.kernels_default
-    assert sum(isinstance(record, PlanRecord) for record in records) == 1
+    verified = [record.plan_key for record in records if isinstance(record, PlanRecord)]
+    assert 1 <= len(set(verified)) == len(verified) <= 3  # the plan, and candidates whose kernels' sums were close
 
     replay = tune_graph(mod, params, log=log, budget=25, measure=_QUICK, name="small")
     assert (replay.measured, replay.from_log) == (0, first.measured)
@@ -83,7 +84,8 @@ def test_an_interrupt_keeps_the_log_and_gives_the_best_plan_so_far(
     result = tune_graph(mod, params, log=tmp_path / "l", budget=40, measure=_QUICK, callbacks=Interrupting())
     assert result.verdict == "interrupted"
     assert not result.plan.provenance["verified"]
-    assert len(TuningLog(tmp_path / "l").load()) == result.measured > 0
+    kernels = [record for record in TuningLog(tmp_path / "l").load() if isinstance(record, KernelRecord)]
+    assert len(kernels) == result.measured > 0
 
 
 def test_an_op_that_tvm_cannot_compile_is_named(tmp_path: Path) -> None:

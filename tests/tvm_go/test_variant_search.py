@@ -15,11 +15,12 @@ from relay_passes.prepare import prepare_base
 from relay_passes.targets import as_target
 from relay_passes.variants import DEFAULT, units
 from tests.relay_passes.test_variants import as_module, weight
-from tvm_go.candidates import Candidates, with_known
+from tvm_go.candidates import Candidates, fastest, with_known
 from tvm_go.graph import OpGraph
 from tvm_go.kernels import Kernel
+from tvm_go.model import Model
 from tvm_go.rules import rule_set
-from tvm_go.search import Budget
+from tvm_go.search import Budget, Problem
 from tvm_go.variant_search import VariantSearch
 
 TARGET = as_target("llvm")
@@ -109,3 +110,23 @@ def test_candidates_are_distinct_and_say_why_there_is_only_one() -> None:
     hashes = [model.graph.structural_hash for model in several.models]
     assert len(set(hashes)) == len(hashes) == before + 1
     assert not several.reason
+
+
+@pytest.mark.parametrize(("sums", "built", "taken"), [((3.0, 1.0, 2.0), set(), 1), ((3.0, 1.0, 1.1), {1, 2}, 2)])
+def test_sums_of_kernels_choose_a_candidate_and_wholes_do_where_they_are_close(
+    sums: tuple[float, ...], built: set[int], taken: int
+) -> None:
+    model = Model.prepare(grouped(), None, TARGET)
+    rules, seen = rule_set("open"), set()
+    pairs = [
+        (Problem(model.graph, model.default, rules, lambda asked, ms=ms: [ms] * len(asked)), model)  # type: ignore[misc]
+        for ms in sums
+    ]
+
+    def speedup(problem: Problem, model: Model) -> float:
+        number = next(number for number, (other, _) in enumerate(pairs) if other is problem)
+        seen.add(number)
+        return float(number)
+
+    assert fastest(pairs, speedup)[0] is pairs[taken][0]
+    assert seen == built

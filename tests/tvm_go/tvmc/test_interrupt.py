@@ -35,9 +35,15 @@ def test_ctrl_c_in_one_stage_after_the_other(models: Path, tmp_path: Path) -> No
     assert not plan.exists()  # nothing is known yet
 
     run = Running(*tune(models), cwd=tmp_path)
+    run.wait_until(lambda stderr: "choosing forms" in stderr)
+    check(run.interrupt(signal.SIGINT))
+    assert GraphPlan.load(plan).provenance["verdict"] == "interrupted"
+    plan.unlink()
+
+    run = Running(*tune(models), cwd=tmp_path)
     run.wait_until(lambda stderr: "searching" in stderr)
-    before = len(log.read_text().splitlines())
-    run.wait_until(lambda _: len(log.read_text().splitlines()) > before)
+    before = len(measured(log))
+    run.wait_until(lambda _: log.read_text().count('"error_kind"') > before)
     outcome = run.interrupt(signal.SIGINT)
     check(outcome)
     in_search = measured(log)
@@ -48,7 +54,7 @@ def test_ctrl_c_in_one_stage_after_the_other(models: Path, tmp_path: Path) -> No
     assert "nan" not in outcome.stdout
     plan.unlink()
 
-    run = Running(*tune(models), cwd=tmp_path)
+    run = Running(*tune(models), "--decide", "lowering", "fusion", cwd=tmp_path)  # whose plan was not verified before
     run.wait_until(lambda stderr: "verifying" in stderr)
     time.sleep(2)
     outcome = run.interrupt(signal.SIGINT)
