@@ -147,6 +147,13 @@ def json_object(value: Any) -> Any:
     return value
 
 
+def optional_json_object(value: Any) -> Any:
+    """Accept a dict, or None."""
+    if value is not None and not isinstance(value, dict):
+        raise MismatchError("an object, or null")
+    return value
+
+
 def time(value: Any) -> Any:
     """Accept a time in ISO 8601, as `datetime.isoformat` writes it."""
     try:

@@ -60,6 +60,10 @@ class KernelRecord:
         How the kernel got its schedule, as `tvm_go.lowering.Lowering.to_text` writes it.
     workload
         Hash of the model graph for which the kernel was first measured.
+    model
+        Name of that model, for people; empty if it has none, or the record is of an older tvm-go.
+    structure
+        The kernel as a JSON object, from which features can be made (`cost_model.structure`); None as above.
     created
         ISO 8601 time.
 
@@ -85,6 +89,8 @@ class KernelRecord:
     ops: str
     workload: str
     lowering: str = "te"
+    model: str = ""
+    structure: dict[str, Any] | None = None
     created: str = field(default_factory=utc_now)
 
     def __post_init__(self) -> None:
@@ -206,7 +212,7 @@ def from_json(line: str | bytes) -> Record:
     match content.get("kind"):
         case "kernel":
             older = {"lowering": "te"} if version == 1 else {}
-            return KernelRecord(**_fields({**content, **older}, "kernel", _KERNEL))
+            return KernelRecord(**_fields({"model": "", "structure": None, **content, **older}, "kernel", _KERNEL))
         case "plan":
             return PlanRecord(**_fields(content, "plan", _PLAN))
         case kind:
@@ -267,6 +273,8 @@ _KERNEL: Checks = {
     "run_s": checks.amount,
     "ops": checks.text,
     "lowering": checks.lowering,
+    "model": checks.text,
+    "structure": checks.optional_json_object,
 }
 _PLAN: Checks = {
     "plan_key": checks.name,

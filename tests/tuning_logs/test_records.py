@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tuning_logs.samples import failure, kernel, kernels, plan, plans
-from tuning_logs import VERSION, NewerVersionError, Record, from_json
+from tuning_logs import VERSION, KernelRecord, NewerVersionError, Record, from_json
 from tvm_go.errors import LogError
 
 
@@ -60,6 +60,9 @@ def test_every_field_is_required_and_its_type_checked(sample: Record) -> None:
         with pytest.raises(LogError, match=f"field '{field.name}' must be .*, got bool True"):
             from_json(json.dumps(content | {field.name: True}))
         del content[field.name]
+        if isinstance(sample, KernelRecord) and field.name in ("model", "structure"):  # logs before they came are read
+            assert not getattr(from_json(json.dumps(content)), field.name)
+            continue
         with pytest.raises(LogError, match=f"field '{field.name}' is missing"):
             from_json(json.dumps(content))
 
