@@ -131,6 +131,11 @@ class TuningLog:
             return list(self._loaded_index().records)
 
     @property
+    def kernel_records(self) -> list[KernelRecord]:
+        """Those of `records` that are of kernels."""
+        return [record for record in self.records if isinstance(record, KernelRecord)]
+
+    @property
     def problems(self) -> list[str]:
         """One line `FILE:LINE: reason` for every line that was skipped, the torn last line excepted."""
         with self._lock:

@@ -10,12 +10,11 @@ import gzip
 import json
 import math
 import os
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from tuning_logs.log import TuningLog
-from tuning_logs.records import KernelRecord, Record, from_json
+from tuning_logs.files import kernels_of, text_of, write_whole
+from tuning_logs.records import KernelRecord
 from tvm_go.errors import LogError
 from tvm_go.lowering import Lowering
 
@@ -29,7 +28,7 @@ IsaOf = Callable[[str], str | None]
 def records_for(isa: str | None, *, folder: Path = FOLDER) -> list[KernelRecord]:
     """The shipped records for a class of instruction sets, such as ``avx2``; empty where there are none."""
     path = folder / f"{isa}.jsonl.gz"
-    return _kernels(_read(path)) if isa and path.exists() else []
+    return kernels_of(path) if isa and path.exists() else []
 
 
 def shipped_lowerings(isa: str | None) -> dict[str, tuple[Lowering, ...]]:
@@ -58,7 +57,7 @@ def shipped_forms(isa: str | None, *, folder: Path = FOLDER) -> dict[str, str]:
 def write_forms(folder: Path, isa: str, forms: Mapping[str, str]) -> None:
     """Write what :func:`shipped_forms` reads; what stands there of other units is kept."""
     merged = shipped_forms(isa, folder=folder) | dict(forms)
-    _write(_forms_file(folder, isa), (json.dumps(merged, indent=0, sort_keys=True) + "\n").encode())
+    write_whole(_forms_file(folder, isa), (json.dumps(merged, indent=0, sort_keys=True) + "\n").encode())
 
 
 def lowerings_of(records: Iterable[KernelRecord]) -> dict[str, tuple[Lowering, ...]]:
@@ -90,7 +89,7 @@ def lowerings_from(path: str | os.PathLike[str], *, target: str, isa_of: IsaOf) 
     path = Path(path)
     if not path.is_file():
         raise LogError(f"there are no tuning records in {path}: no such file")
-    records = [record for record in _kernels(_read(path)) if record.succeeded]
+    records = [record for record in kernels_of(path) if record.succeeded]
     if not records:
         raise LogError(f"{path} holds no kernel that was measured: `tvm-go tune-graph --log {path}` fills it")
     isa = isa_of(target)
@@ -122,43 +121,11 @@ def write_records(path: Path, records: Iterable[KernelRecord]) -> None:
     LogError
         If it cannot be written.
     """
-    text = "".join(record.to_json_line() + "\n" for record in records)
-    _write(path, gzip.compress(text.encode(), mtime=0))
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as error:
-        raise LogError(f"cannot write records to {path}: {error.strerror}; give another folder") from None
+    write_whole(path, gzip.compress(text_of(records), mtime=0))
 
 
 def _forms_file(folder: Path, isa: str | None) -> Path:
     return folder / f"{isa}.variants.json"
-
-
-def _read(path: Path) -> list[Record]:
-    if path.suffix != ".gz":
-        return TuningLog(path).records
-    try:
-        lines = gzip.decompress(path.read_bytes()).splitlines()
-    except (OSError, EOFError, zlib.error) as error:
-        raise LogError(f"cannot read the records in {path}: {error}; get the file again") from None
-    return [_parse(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
-
-
-def _parse(line: bytes, place: str) -> Record:
-    try:
-        return from_json(line)
-    except LogError as error:
-        raise type(error)(f"{place}: {error}") from None
-
-
-def _kernels(records: Iterable[Record]) -> list[KernelRecord]:
-    return [record for record in records if isinstance(record, KernelRecord)]
 
 
 def _cpu(target: str, isa_of: IsaOf) -> str:
