@@ -1,0 +1,121 @@
+"""From the records of tuning logs to arrays: what a kernel is, where it ran, and how long it took."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_model.features import FEATURES, Floats, kernel_features
+from cost_model.structure import Structure, union
+from tuning_logs import KernelRecord
+from tvm_go.errors import LogError
+from tvm_go.lowering import TE, TIR, Lowering
+
+PROBE = "probe: "
+"""Prefix of the model's name in records of kernels that tell what a device can do."""
+PROBES = ("launch", "compute", "serial", "cache 1", "cache 2", "cache 3", "memory")
+"""What those kernels take, in milliseconds, describes a device (`cost_model.probes` makes them)."""
+LOWERINGS = (TE, TIR)
+"""Lowerings that can be predicted: those without a tuned detail."""
+COLUMNS: tuple[str, ...] = (*FEATURES, "is_tir", "cores", *(f"probe_{name}" for name in PROBES))
+"""Columns of the rows that a regressor sees."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """R measurements of kernels.
+
+    Attributes
+    ----------
+    rows : float64 [R, len(COLUMNS)]
+    ms : float64 [R]
+        Milliseconds; ``inf`` for a failure.
+    keys : sequence of str [R]
+    models : sequence of str [R]
+        For which the kernel was measured first.
+    targets : sequence of str [R]
+    """
+
+    rows: Floats
+    ms: Floats
+    keys: NDArray[np.str_]
+    models: NDArray[np.str_]
+    targets: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.ms)
+
+    def take(self, which: NDArray[np.bool_]) -> Dataset:
+        """Some of the measurements."""
+        return Dataset(self.rows[which], self.ms[which], self.keys[which], self.models[which], self.targets[which])
+
+
+def dataset(records: Iterable[KernelRecord]) -> Dataset:
+    """The best measurement of each kernel by each predictable lowering on each target.
+
+    Records without a structure (of an older log) count where another record of the same kernel has one.
+
+    Raises
+    ------
+    LogError
+        If no record can be used.
+    """
+    records = list(records)
+    probes = {
+        (one.target, one.host_cpu, one.model.removeprefix(PROBE)): one.median_ms
+        for one in records
+        if one.model.startswith(PROBE)
+    }
+    structures: dict[str, Structure] = {}
+    best: dict[tuple[str, str, str], KernelRecord] = {}
+    for one in records:
+        if one.structure is not None:
+            structures.setdefault(one.key, one.structure)
+        place = (one.key, one.target, one.lowering)
+        if Lowering.from_text(one.lowering) in LOWERINGS and not one.model.startswith(PROBE):
+            known = best.get(place)
+            if known is None or _ms(one) < _ms(known):
+                best[place] = one
+    used = [one for one in best.values() if one.key in structures]
+    if not used:
+        raise LogError(
+            f"none of {len(records)} records of kernels says what its kernel is (they are of an older tvm-go, or of "
+            "tuned lowerings): `tvm-go log collect` measures kernels"
+        )
+    keys = list(dict.fromkeys(one.key for one in used))
+    table = features_of([structures[key] for key in keys])
+    number = {key: row for row, key in enumerate(keys)}
+    devices = {place: device_row(probes, *place) for place in {(one.target, one.host_cpu) for one in used}}
+    rows = [
+        np.concatenate([table[number[one.key]], [one.lowering == "tir"], devices[one.target, one.host_cpu]])
+        for one in used
+    ]
+    return Dataset(
+        np.array(rows),
+        np.array([_ms(one) for one in used]),
+        np.array([one.key for one in used]),
+        np.array([one.model for one in used]),
+        np.array([one.target for one in used]),
+    )
+
+
+def features_of(structures: Sequence[Structure]) -> Floats:
+    """Features of kernels that stand in a log: float64 [K, len(FEATURES)]."""
+    return kernel_features(*union(structures))
+
+
+def device_row(probes: Mapping[tuple[str, str, str], float], target: str, host_cpu: str) -> Floats:
+    """What describes a device: its cores, and the logarithms of what probes take on it (NaN if not measured)."""
+    cores = re.search(r"-num-cores=(\d+)", target)
+    found = [probes.get((target, host_cpu, name), math.nan) for name in PROBES]
+    with np.errstate(invalid="ignore"):
+        return np.concatenate([[float(cores[1]) if cores else math.nan], np.log2(found)])
+
+
+def _ms(record: KernelRecord) -> float:
+    return record.median_ms if record.succeeded else math.inf

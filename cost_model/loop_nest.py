@@ -1,0 +1,178 @@
+"""The loops of one op from its name, attributes and shapes: what an anchor's cost depends on."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
+from typing import Any
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LoopNest:
+    """Extents of an op's loops; 1 where an op has no such loop.
+
+    Attributes
+    ----------
+    batch : float
+        Products or groups that share nothing.
+    rows, columns : float
+        Of a product; pixels and output channels of a convolution; outer and inner extents of any other output.
+    reduce : float
+        Elements that are summed up for one output, windows apart.
+    window : float
+        Elements of the window of a convolution or pool.
+    stride, dilation, padded : float
+        Product of strides and of dilations; whether the window leaves the input.
+    block_in, block_out : float
+        Lanes of a blocked layout.
+    width : float
+        Extent of the innermost axis of the output.
+    read_width : float
+        Extent of the innermost axis of the first argument.
+    contiguous : float
+        Whether the innermost axis stays innermost: of a reduction, that it is kept.
+    weights_innermost : float
+        Whether a product's constant lies with its outputs along the innermost axis.
+    """
+
+    batch: float = 1.0
+    rows: float = 1.0
+    columns: float = 1.0
+    reduce: float = 1.0
+    window: float = 1.0
+    stride: float = 1.0
+    dilation: float = 1.0
+    padded: float = 0.0
+    block_in: float = 1.0
+    block_out: float = 1.0
+    width: float = 1.0
+    read_width: float = 1.0
+    contiguous: float = 1.0
+    weights_innermost: float = 0.0
+
+    def row(self) -> tuple[float, ...]:
+        """All extents in the order of their names."""
+        return astuple(self)
+
+
+LOOP_NAMES = tuple(field.name for field in fields(LoopNest))
+
+
+def loop_nest(name: str, attrs: str, inputs: Sequence[Shape], output: Shape) -> LoopNest:
+    """The loops of one op.
+
+    Parameters
+    ----------
+    name, attrs : str
+        Operator and the JSON of its attributes.
+    inputs : sequence of shape
+    output : shape
+        Of output 0.
+    """
+    values: dict[str, Any] = json.loads(attrs)
+    first = inputs[0] if inputs else ()
+    common = {"width": _last(output), "read_width": _last(first)}
+    if "data_layout" in values and "conv" in name:
+        return LoopNest(**common, **_convolution(values, inputs, output))
+    if "pool" in name:
+        layout = values.get("layout", "")
+        window = values.get("pool_size") or [_size(first) / max(_size(output), 1)]
+        padding = values.get("padding") or []
+        return LoopNest(
+            **common,
+            rows=_size(output) / _last(output),
+            columns=_last(output),
+            window=math.prod(window),
+            stride=math.prod(values.get("strides") or [1]),
+            padded=float(any(padding)),
+            block_out=_block(layout, output),
+        )
+    if "dense" in name or "matmul" in name:
+        return LoopNest(**common, **_product(name, values, inputs, output))
+    if name in _REDUCTIONS or name in ("nn.softmax", "nn.log_softmax"):
+        axes = _axes(values, len(first))
+        reduced = math.prod(first[axis] for axis in axes)
+        return LoopNest(
+            **common,
+            rows=_size(first) / max(reduced, 1),
+            columns=_size(first[max(axes, default=0) + 1 :]),
+            reduce=reduced,
+            contiguous=float(len(first) - 1 not in axes),
+        )
+    moved = {"contiguous": float(_last(first) == _last(output))}
+    if name == "transpose":
+        order = values.get("axes") or list(range(len(first)))[::-1]
+        moved = {"contiguous": float(bool(order) and order[-1] in (-1, len(order) - 1))}
+    return LoopNest(**common, **moved, rows=_size(output) / _last(output), columns=_last(output))
+
+
+def _convolution(values: dict[str, Any], inputs: Sequence[Shape], output: Shape) -> dict[str, float]:
+    layout, out_layout = values["data_layout"], values.get("out_layout") or values["data_layout"]
+    groups = values.get("groups") or 1
+    channels, made = _channels(layout, inputs[0]), _channels(out_layout, output)
+    window = values.get("kernel_size") or [
+        extent for axis, extent in zip(_letters(values["kernel_layout"]), inputs[1], strict=True) if axis in "DHW"
+    ]
+    return {
+        "batch": float(groups),
+        "rows": _size(output) / max(made, 1),
+        "columns": made / groups,
+        "reduce": channels / groups,
+        "window": float(math.prod(window)),
+        "stride": float(math.prod(values.get("strides") or [1])),
+        "dilation": float(math.prod(values.get("dilation") or [1])),
+        "padded": float(any(values.get("padding") or [])),
+        "block_in": _block(layout, inputs[0]),
+        "block_out": _block(out_layout, output),
+        "weights_innermost": float(_letters(values["kernel_layout"])[-1] in "oO"),
+    }
+
+
+def _product(name: str, values: dict[str, Any], inputs: Sequence[Shape], output: Shape) -> dict[str, float]:
+    batch = math.prod(output[:-2]) if "batch" in name else 1
+    transposed = bool(values.get("transpose_b", "batch" not in name))
+    first = inputs[0]
+    return {
+        "batch": float(batch),
+        "rows": _size(output) / max(batch * _last(output), 1),
+        "columns": _last(output),
+        "reduce": float(first[-2] if values.get("transpose_a") and len(first) > 1 else _last(first)),
+        "block_out": _last(inputs[1]) if "pack" in name and len(inputs) > 1 else 1.0,
+        "weights_innermost": float(not transposed or "pack" in name),
+    }
+
+
+def _axes(values: dict[str, Any], count: int) -> list[int]:
+    given = values.get("axis")
+    axes = list(range(count)) if given is None or given == [] else given if isinstance(given, list) else [given]
+    axes = [axis % count for axis in axes] if count else []
+    return [axis for axis in range(count) if axis not in axes] if values.get("exclude") else axes
+
+
+def _channels(layout: str, shape: Shape) -> float:
+    return float(math.prod(extent for axis, extent in zip(_letters(layout), shape, strict=True) if axis in "Cc"))
+
+
+def _block(layout: str, shape: Shape) -> float:
+    letters = _letters(layout)
+    return _last(shape) if letters and letters[-1].islower() else 1.0
+
+
+def _letters(layout: str) -> list[str]:
+    """Axes of a TVM layout: NCHW8c has N, C, H, W and c."""
+    return [axis for axis in layout if axis.isalpha()]
+
+
+def _size(shape: Sequence[int]) -> float:
+    return float(math.prod(shape))
+
+
+def _last(shape: Sequence[int]) -> float:
+    return float(max(shape[-1], 1)) if shape else 1.0
+
+
+_REDUCTIONS = {"sum", "mean", "max", "min", "prod", "all", "any", "argmax", "argmin", "variance"}
