@@ -12,7 +12,9 @@ from tvm import relay
 from cost_model.kernel_result import KernelResult
 from cost_model.kernel_task import KernelTask
 from cost_model.measure import Measurer
+from cost_model.predictor import Guess, Predictor
 from cost_model.provenance import host_cpu, versions
+from cost_model.structure import structure
 from relay_passes.apply import kernel_function
 from relay_passes.dataflow import Dataflow
 from tuning_logs import KernelRecord, TuningLog
@@ -40,6 +42,10 @@ class KernelOracle:
         Lowerings by kernel key that were tuned elsewhere for such a target, to be tried too.
     try_tir : bool
         Whether kernels are tried in the generic TIR schedule, beside TE.
+    model : str
+        Name of the model that is tuned, for the log.
+    predictor : Predictor, optional
+        Answers where it is sure; only the lowerings that it holds to be near the best are measured.
 
     Attributes
     ----------
@@ -47,6 +53,8 @@ class KernelOracle:
         Records that came from the log, and by measuring.
     answers : dict
         What was answered: by kernel key, then by lowering.
+    guesses : dict
+        What was predicted of kernels that were not measured, by kernel key.
     """
 
     target: str
@@ -55,16 +63,15 @@ class KernelOracle:
     on_result: Callable[[KernelRecord, bool], None] = lambda record, from_log: None
     tuned: Mapping[str, Sequence[Lowering]] = field(default_factory=dict)
     try_tir: bool = True
+    model: str = ""
+    predictor: Predictor | None = None
     hits: int = 0
     measured: int = 0
     answers: dict[str, dict[Lowering, KernelRecord]] = field(default_factory=dict)
-
-    def on(self, flow: Dataflow, graph: OpGraph) -> Callable[[Sequence[tuple[str, Kernel]]], list[float]]:
-        """The oracle of one prepared model, as a search asks it."""
-        return lambda requests: self.ask(flow, graph, requests)
+    guesses: dict[str, Guess] = field(default_factory=dict)
 
     def ask(self, flow: Dataflow, graph: OpGraph, requests: Sequence[tuple[str, Kernel]]) -> list[float]:
-        """Milliseconds of each kernel; ``inf`` for one that fails, with the reason in its records.
+        """Milliseconds of each kernel, measured or predicted; ``inf`` for one that fails (its records say why).
 
         Raises
         ------
@@ -73,23 +80,32 @@ class KernelOracle:
         LogError
             The log cannot be written; what was written before stays.
         """
-        self.measure(flow, graph, [(key, kernel, self._lowerings(graph, key, kernel)) for key, kernel in requests])
+        if self.predictor is not None:
+            self._predict(self.predictor, graph, requests)
+        unsure = [(key, kernel) for key, kernel in requests if not self.is_guess(key)]
+        self.confirm(flow, graph, unsure)
+        return [self.guesses[key].ms if self.is_guess(key) else self.best_ms(key) for key, _ in requests]
+
+    def confirm(self, flow: Dataflow, graph: OpGraph, requests: Sequence[tuple[str, Kernel]]) -> list[float]:
+        """As :meth:`ask`, without predictions."""
+        lowerings = [self._lowerings(graph, key, kernel) for key, kernel in requests]
+        pairs = zip(requests, lowerings, strict=True)
+        self.measure(flow, graph, [(key, kernel, self._worth(key, can_take)) for (key, kernel), can_take in pairs])
         return [self.best_ms(key) for key, _ in requests]
+
+    def is_guess(self, key: str) -> bool:
+        """Whether a kernel was predicted and not measured."""
+        return key in self.guesses and self.guesses[key].sure and key not in self.answers
 
     def measure(
         self, flow: Dataflow, graph: OpGraph, requests: Sequence[tuple[str, Kernel, Sequence[Lowering]]]
     ) -> None:
         """Learn the times of kernels in given lowerings: from the log, else by measuring."""
-        device_kind = self.measurer.device_kind()
         missing: dict[str, tuple[str, Kernel, Lowering]] = {}
         tasks = []
         for key, kernel, lowerings in requests:
-            known = self.log.kernels(key, self.target, device_kind=device_kind)
+            self._recall(key)
             function = ""
-            for record in known.values():
-                if Lowering.from_text(record.lowering) not in self.answers.get(key, {}):
-                    self.hits += 1
-                    self._take(record, from_log=True)
             for lowering in lowerings:
                 if lowering not in self.answers.get(key, {}):
                     function = function or function_json(flow, graph, kernel)
@@ -103,6 +119,8 @@ class KernelOracle:
             self.log.append(record)
             self.measured += 1
             self._take(record, from_log=False)
+            if self.predictor is not None:
+                self.predictor.learn(record)
 
     def best(self, key: str, *, tuned: bool = True) -> KernelRecord:
         """The fastest usable answer for a kernel, if asked without tuned lowerings; any failure if none is usable."""
@@ -138,6 +156,27 @@ class KernelOracle:
             found += [TIR, *self.tuned.get(key, ())]
         return found or [TE]
 
+    def _predict(self, predictor: Predictor, graph: OpGraph, requests: Sequence[tuple[str, Kernel]]) -> None:
+        """Guess kernels of which neither this run nor the log knows anything."""
+        for key, _ in requests:
+            self._recall(key)
+        unknown = [(key, kernel) for key, kernel in requests if key not in self.answers and key not in self.guesses]
+        if unknown:
+            structures = [structure(graph, kernel) for _, kernel in unknown]
+            guesses = predictor.guess(structures, [self._lowerings(graph, key, kernel) for key, kernel in unknown])
+            self.guesses.update(zip((key for key, _ in unknown), guesses, strict=True))
+
+    def _worth(self, key: str, lowerings: list[Lowering]) -> list[Lowering]:
+        """Those of a kernel's lowerings that may be the best."""
+        return list(self.guesses[key].worth) if key in self.guesses else lowerings
+
+    def _recall(self, key: str) -> None:
+        """Take what the log says of a kernel."""
+        for text, record in self.log.kernels(key, self.target, device_kind=self.measurer.device_kind()).items():
+            if Lowering.from_text(text) not in self.answers.get(key, {}):
+                self.hits += 1
+                self._take(record, from_log=True)
+
     def _take(self, record: KernelRecord, *, from_log: bool) -> None:
         self.answers.setdefault(record.key, {})[Lowering.from_text(record.lowering)] = record
         self.on_result(record, from_log)
@@ -162,6 +201,8 @@ class KernelOracle:
             ops="+".join(graph.name(op) for op in kernel.ops),
             workload=graph.structural_hash,
             lowering=lowering.to_text(),
+            model=self.model,
+            structure=structure(graph, kernel),
         )
 
 

@@ -35,6 +35,11 @@ def as_target(target: str | tvm.target.Target) -> tvm.target.Target:
     return parsed
 
 
+def is_cpu(target: tvm.target.Target) -> bool:
+    """Whether our own schedules, which are made for CPUs, hold for a target."""
+    return str(target.kind.name) == "llvm"
+
+
 @functools.cache
 def native_target_text() -> str:
     """``llvm`` with this machine's CPU model and the number of cores that this process may use."""

@@ -33,6 +33,7 @@ def tune(
     kernel_trials: int = 0,
     shipped_records: bool = True,
     extra_records: str | Path | None = None,
+    cost_model: str | Path | None = None,
     rpc: RpcConfig | None = None,
     measure: MeasureConfig | None = None,
     name: str = "model",
@@ -73,6 +74,9 @@ def tune(
         Whether to try the tuned kernels that come with the package, where they are for such a CPU.
     extra_records
         A tuning log whose tuned kernels are tried too; it must be of such a CPU.
+    cost_model
+        A file of :meth:`cost_model.regressor.CostModel.save`: kernels of which it is sure are predicted, and measured
+        only before a plan that holds them becomes the best. None measures every kernel.
     rpc
         An existing RPC tracker; None starts a tracker and a server on this machine.
     measure
@@ -107,6 +111,7 @@ def tune(
         kernel_trials=kernel_trials,
         shipped_records=shipped_records,
         extra_records=extra_records,
+        cost_model=cost_model,
         rpc=rpc,
         measure=measure,
         name=name,

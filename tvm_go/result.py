@@ -82,8 +82,8 @@ class TuneResult:
         Milliseconds of the plan that was found, whatever the verdict.
     kernels_default, kernels_plan, kernels_found : int
         Kernels that run in the default, the returned plan, and the plan that was found; changes of view are none.
-    measured, from_log : int
-        Kernels measured in this run, and answered from the log.
+    measured, from_log, predicted : int
+        Kernels measured in this run, answered from the log, and predicted and never measured: none of the plan's.
     failures : dict
         Kernels that cannot be used, by kind.
     seconds : dict
@@ -108,6 +108,7 @@ class TuneResult:
     kernels_found: int
     measured: int
     from_log: int
+    predicted: int
     failures: dict[str, int]
     seconds: dict[str, float]
     kernels: tuple[KernelLine, ...]
@@ -138,6 +139,7 @@ class TuneResult:
             "kernels_plan": self.kernels_plan,
             "measured": self.measured,
             "from_log": self.from_log,
+            "predicted": self.predicted,
             "failures": self.failures,
             "gains": {name: round(value, 4) for name, value in self.gains.items()},
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
@@ -151,7 +153,7 @@ def summarize(
     found: GraphPlan,
     record: Verdict | None,
     oracle: Answers,
-    counts: tuple[int, int],
+    counts: tuple[int, int, int],
     seconds: dict[str, float],
 ) -> TuneResult:
     """Decide what is returned, and collect what a user wants to know of it.
@@ -165,7 +167,7 @@ def summarize(
     record : Verdict or None
         Of ``found``, as a whole; None if the run was interrupted before.
     counts : pair of int
-        Kernels measured, and answered from the log.
+        Kernels measured, answered from the log, and predicted only.
     """
     baseline, default_plan = default
     verdict = "interrupted" if record is None else "default" if found.key == default_plan.key else record.verdict
@@ -195,6 +197,7 @@ def summarize(
         kernels_found=_running(problem, found.kernel),
         measured=counts[0],
         from_log=counts[1],
+        predicted=counts[2],
         failures={str(kind): count for kind, count in sorted(failures.items())},
         seconds=seconds,
         kernels=_kernel_lines(shown, plan, oracle),

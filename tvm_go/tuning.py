@@ -19,8 +19,11 @@ from cost_model.config import MeasureConfig, RpcConfig
 from cost_model.kernel_tuning import TunableKernel, isa_of, tune_kernels
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
+from cost_model.predictor import Predictor
+from cost_model.probes import measure_probes
 from cost_model.provenance import host_cpu, versions
-from relay_passes.targets import as_target
+from cost_model.regressor import CostModel
+from relay_passes.targets import as_target, is_cpu
 from tuning_logs import KernelRecord, TuningLog
 from tuning_logs.shipped import lowerings_from, shipped_forms, shipped_lowerings
 from tvm_go.by_rule import lowerings_by_rule
@@ -30,6 +33,7 @@ from tvm_go.graph import Int32
 from tvm_go.lowering import TE, Lowering
 from tvm_go.model import Model
 from tvm_go.plan import GraphPlan
+from tvm_go.problems import problem_of
 from tvm_go.result import TuneResult, summarize
 from tvm_go.rules import rule_set
 from tvm_go.search import Budget, Problem, strategy
@@ -86,6 +90,7 @@ def tune_graph(
     kernel_trials: int = 0,
     shipped_records: bool = True,
     extra_records: str | Path | None = None,
+    cost_model: str | Path | None = None,
     rpc: RpcConfig | None = None,
     measure: MeasureConfig | None = None,
     name: str = "model",
@@ -108,6 +113,7 @@ def tune_graph(
     _check_back_end(parsed)
     lower = "lowering" in decide and is_cpu(parsed)
     tuned = tuned_lowerings(parsed, shipped=shipped_records and lower, extra=extra_records)
+    regressor = CostModel.load(cost_model) if cost_model is not None else None
     watch = Stopwatch()
     with _log_of(log) as records, Measurer(target=str(parsed), config=measure, rpc=rpc) as measurer:
         with watch.stage("prepare", callbacks):
@@ -119,15 +125,17 @@ def tune_graph(
                 "the model holds no operator, or TVM folded all of them into constants: nothing is left to plan; "
                 "is the file whole, and does the model have inputs?"
             )
-        oracle = KernelOracle(str(parsed), measurer, records, callbacks.on_kernel, tuned, try_tir=lower)
+        oracle = KernelOracle(str(parsed), measurer, records, callbacks.on_kernel, tuned, try_tir=lower, model=name)
+        if regressor is not None and budget:
+            measure_probes(oracle)
+            oracle.predictor = Predictor(regressor, oracle.target, host_cpu(), oracle.log.kernel_records)
         limits = Budget(kernels=budget, seconds=seconds)
         times: dict[str, float] = {}  # of all kernels that were asked for, by key
 
-        def problem_of(model: Model) -> Problem:
-            ask = oracle.on(model.flow, model.graph)
-            return Problem(model.graph, model.default, rule, ask, limits, callbacks.on_progress, times)
+        def asked(model: Model) -> Problem:
+            return problem_of(model, oracle, rule, limits, on_progress=callbacks.on_progress, known=times)
 
-        baseline = problem_of(default)
+        baseline = asked(default)
         te_ms: float | None = None  # of the default plan's kernels
         with watch.stage("default", callbacks):
             if budget:
@@ -152,7 +160,7 @@ def tune_graph(
                 if budget and candidates.vary:
                     part = Budget(len(times) + int(_FOR_VARIANTS * (budget - len(times))), _FOR_VARIANTS * seconds)
                     candidates.search(oracle, rule, part, times, callbacks.on_progress)
-                problems = [(baseline, default), *((problem_of(model), model) for model in candidates.models[1:])]
+                problems = [(baseline, default), *((asked(model), model) for model in candidates.models[1:])]
                 problem, model = problems[-1]
                 if budget:
                     problem, model = fastest(
@@ -177,7 +185,7 @@ def tune_graph(
             "search": searching,
             "verify": watch.seconds.get("verify", 0.0),
         }
-        counts = (oracle.measured, oracle.hits)
+        counts = (oracle.measured, oracle.hits, sum(map(oracle.is_guess, oracle.guesses)))
         own = (baseline, default.plan(default.default, "tvm"))
         return summarize(own, problem, found_plan(), record, oracle, counts, spent)
 
@@ -205,11 +213,6 @@ def tunable_kernels(model: Model, kernel: Int32, keys: Sequence[str]) -> list[Tu
         TunableKernel(key, one, model.flow, model.graph, counts[key])
         for key, one in model.kernels_of(kernel, keys).items()
     ]
-
-
-def is_cpu(target: tvm.target.Target) -> bool:
-    """Whether our own schedules, which are made for CPUs, hold for a target."""
-    return str(target.kind.name) == "llvm"
 
 
 def _check_back_end(target: tvm.target.Target) -> None:

@@ -14,10 +14,12 @@ from relay_passes.dataflow import Dataflow, read
 from relay_passes.variants import DEFAULT, Unit, cut_out, options, units
 from tvm_go.errors import PlanError, UnsupportedModelError
 from tvm_go.model import Model
+from tvm_go.problems import problem_of
 from tvm_go.rules import Rules
 from tvm_go.search import Budget, Problem
 
 _LOGGER = logging.getLogger(__name__)
+_HOPELESS = 1.3  # times the best so far: a form that is predicted to take more is not measured
 _GAIN = 0.97  # of the time before: what is nearer than this may be noise
 
 
@@ -84,15 +86,19 @@ class VariantSearch:
         best, best_ms = None, float("inf")
         others = [name for name in candidates if self._names(unit, name, legal) != self.names]
         for name in (None, *others):  # first as it is
-            if len(self.times) >= self.budget.kernels or time.monotonic() >= deadline:
+            if self._spent() >= self.budget.kernels or time.monotonic() >= deadline:
                 return
-            milliseconds = self._measure(piece, [self._names(unit, name, legal)[op] for op in origin])
+            milliseconds = self._measure(piece, [self._names(unit, name, legal)[op] for op in origin], best_ms)
             if milliseconds < _GAIN * best_ms:
                 best, best_ms = name, milliseconds
         self.forms[unit.key] = best or self.names[unit.ops[0]]
         if best is not None:
             for other in group:
                 self.names = self._names(other, best, legal)
+
+    def _spent(self) -> int:
+        """Kernels asked so far, predictions left out."""
+        return len(self.times) - sum(map(self.oracle.is_guess, self.times))
 
     def _names(self, unit: Unit, name: str | None, legal: list[tuple[str, ...]]) -> list[str]:
         """All forms with those of one unit replaced, where its ops can take the new one."""
@@ -102,13 +108,16 @@ class VariantSearch:
             names[op] = name if name in legal[op] else DEFAULT
         return names
 
-    def _measure(self, piece: tvm.IRModule, names: list[str]) -> float:
-        """Milliseconds of a piece's kernels as TVM fuses them; ``inf`` where it cannot take these forms."""
+    def _measure(self, piece: tvm.IRModule, names: list[str], best_ms: float) -> float:
+        """Milliseconds of a piece's kernels as TVM fuses them; ``inf`` if they do not fit or are slow."""
         try:
             model = Model.with_variants(piece, names, self.target)
         except (PlanError, UnsupportedModelError) as error:
             _LOGGER.info("forms %s drop out: %s", sorted(set(names)), error)
             return float("inf")
-        ask = self.oracle.on(model.flow, model.graph)
-        problem = Problem(model.graph, model.default, self.rules, ask, self.budget, self.on_progress, self.times)
+        problem = problem_of(
+            model, self.oracle, self.rules, self.budget, on_progress=self.on_progress, known=self.times
+        )
+        if problem.expected(model.default) > _HOPELESS * best_ms:
+            return float("inf")
         return problem.cost_default()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from tvm import relay
 from cost_model import build_worker
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle, task_key
+from cost_model.predictor import Guess, Predictor
+from cost_model.structure import Structure
 from relay_passes.targets import as_target
 from tests.cost_model.faults import faulty_build
 from tuning_logs import KernelRecord, TuningLog
@@ -39,7 +43,7 @@ class Case:
         return KernelOracle(str(_TARGET), self.measurer, self.log, tuned={self.key: tuned}, try_tir=try_tir)
 
     def ask(self, oracle: KernelOracle) -> float:
-        (milliseconds,) = oracle.on(self.model.flow, self.model.graph)([(self.key, self.kernel)])
+        (milliseconds,) = oracle.ask(self.model.flow, self.model.graph, [(self.key, self.kernel)])
         return milliseconds
 
     def logged(self) -> list[str]:
@@ -120,3 +124,42 @@ def test_a_kernel_whose_lowerings_all_fail_costs_infinity(sums: Case, monkeypatc
     assert sums.ask(oracle) == float("inf")
     assert len(oracle.failures()) == 2
     assert "LLVM says no" in oracle.best(sums.key).error_msg
+
+
+class Sure:
+    """Stands in for a predictor that knows one answer."""
+
+    def __init__(self, guess: Guess) -> None:
+        self.answer = guess
+        self.learned: list[KernelRecord] = []
+
+    def guess(self, structures: Sequence[Structure], lowerings: Sequence[Sequence[Lowering]]) -> list[Guess]:
+        return [self.answer for _ in structures]
+
+    def learn(self, record: KernelRecord) -> None:
+        self.learned.append(record)
+
+
+def test_a_sure_prediction_stands_in_until_it_is_confirmed(sums: Case) -> None:
+    oracle, predictor = sums.oracle(), Sure(Guess(0.5, True, (TIR,)))
+    oracle.predictor = cast(Predictor, predictor)
+    assert sums.ask(oracle) == 0.5
+    assert oracle.is_guess(sums.key)
+    assert oracle.measured == 0
+    flow, graph = sums.model.flow, sums.model.graph
+    (milliseconds,) = oracle.confirm(flow, graph, [(sums.key, sums.kernel)])
+    assert (oracle.measured, sums.logged()) == (1, ["tir"])  # what is predicted to be slow is not measured
+    assert milliseconds == sums.ask(oracle) != 0.5
+    assert not oracle.is_guess(sums.key)
+    assert [record.lowering for record in predictor.learned] == ["tir"]
+
+
+def test_what_the_predictor_is_not_sure_of_is_measured_and_what_is_logged_not_predicted(sums: Case) -> None:
+    unsure = sums.oracle()
+    unsure.predictor = cast(Predictor, Sure(Guess(0.5, False, (TE, TIR))))
+    milliseconds = sums.ask(unsure)
+    assert unsure.measured == 2
+    again = sums.oracle()
+    again.predictor = cast(Predictor, Sure(Guess(0.5, True, (TE, TIR))))
+    assert sums.ask(again) == milliseconds
+    assert (again.measured, again.hits) == (0, 2)

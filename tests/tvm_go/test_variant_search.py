@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import pytest
@@ -33,13 +33,13 @@ class Opinion:
         self.milliseconds = milliseconds
         self.asked: list[str] = []
 
-    def on(self, flow: Dataflow, graph: OpGraph) -> Callable[[Sequence[tuple[str, Kernel]]], list[float]]:
-        def ask(requests: Sequence[tuple[str, Kernel]]) -> list[float]:
-            self.asked += [key for key, _ in requests]
-            names = [[graph.name(op).split(".")[-1] for op in kernel.ops] for _, kernel in requests]
-            return [sum(self.milliseconds.get(name, 1.0) for name in ops) for ops in names]
+    def ask(self, flow: Dataflow, graph: OpGraph, requests: Sequence[tuple[str, Kernel]]) -> list[float]:
+        self.asked += [key for key, _ in requests]
+        names = [[graph.name(op).split(".")[-1] for op in kernel.ops] for _, kernel in requests]
+        return [sum(self.milliseconds.get(name, 1.0) for name in ops) for ops in names]
 
-        return ask
+    def is_guess(self, key: str) -> bool:
+        return False
 
 
 def grouped(count: int = 3) -> tvm.IRModule:

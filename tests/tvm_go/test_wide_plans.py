@@ -23,8 +23,9 @@ from tuning_logs import TuningLog
 from tvm_go.graph import Int32
 from tvm_go.legalize import check_partition, legalize
 from tvm_go.model import Model
+from tvm_go.problems import problem_of
 from tvm_go.rules import rule_set
-from tvm_go.search import Problem
+from tvm_go.search import Budget
 
 _TARGET = "llvm -mcpu=core-avx2"
 _BUILD_S, _RUN_S = 300.0, 60.0
@@ -87,8 +88,7 @@ class Bench:
         config = MeasureConfig(number=1, repeat=1, min_repeat_ms=0.0, build_timeout_s=60.0)
         with Measurer(target=_TARGET, config=config) as measurer:
             oracle = KernelOracle(_TARGET, measurer, self.log, try_tir=False)
-            ask = oracle.on(self.model.flow, self.model.graph)
-            Problem(self.model.graph, kernel, rule_set("wide"), ask).cost_default()
+            problem_of(self.model, oracle, rule_set("wide"), Budget(), default=kernel).cost_default()
         failures = oracle.failures()
         assert all(record.error_kind and record.error_msg for record in failures)
         return [str(record.error_kind) for record in failures]

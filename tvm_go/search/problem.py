@@ -33,7 +33,9 @@ class Budget:
 class Problem:
     """Partitions of one graph, costed by an oracle; remembers the best one.
 
-    The cost of a partition is the sum of its kernels' milliseconds.
+    The cost of a partition is the sum of its kernels' milliseconds. The oracle may predict some of them; before a
+    partition becomes the best one, all of its kernels are confirmed by measuring, so that predictions save measurements
+    and never choose. Predictions cost no budget.
     """
 
     graph: OpGraph
@@ -43,6 +45,8 @@ class Problem:
     budget: Budget = field(default_factory=Budget)
     on_progress: Callable[[Problem], None] = lambda problem: None
     known: dict[str, float] = field(default_factory=dict)  # milliseconds by kernel key
+    confirm: Oracle | None = None  # measures what the oracle only predicted
+    is_guess: Callable[[str], bool] = lambda key: False
     best: Int32 = field(init=False)
     best_ms: float = field(init=False, default=float("inf"))
     default_ms: float = field(init=False, default=float("inf"))
@@ -55,8 +59,8 @@ class Problem:
 
     @property
     def spent(self) -> int:
-        """Distinct kernels asked so far."""
-        return len(self.known)
+        """Distinct kernels asked so far, predictions left out."""
+        return len(self.known) - (sum(map(self.is_guess, self.known)) if self.confirm else 0)
 
     @property
     def exhausted(self) -> bool:
@@ -65,8 +69,14 @@ class Problem:
     def cost_default(self) -> float:
         """Milliseconds of the default partition; measured whatever the budget, for all else is compared with it."""
         self._ask(self._unknown(self.default))
+        self._settle(self.default)
         self.default_ms = self.known_cost(self.default)
         return self.default_ms
+
+    def expected(self, kernel: Int32) -> float:
+        """Milliseconds of a partition as far as the oracle knows without measuring what it can predict."""
+        self._ask(self._unknown(kernel))
+        return self._sum(kernel)
 
     def cost(self, partitions: Sequence[Int32]) -> list[float | None]:
         """Milliseconds of several partitions, their unknown kernels measured in one batch.
@@ -89,7 +99,9 @@ class Problem:
 
     def known_cost(self, kernel: Int32) -> float:
         """Milliseconds of a partition whose kernels are all known; ``nan`` if one is not."""
-        total = float(sum(self.known.get(key, float("nan")) for key in self.paid_keys(kernel) if key))
+        total = self._sum(kernel)
+        if total < self.best_ms and self._settle(kernel):
+            total = self._sum(kernel)
         if total < self.best_ms:
             self.best, self.best_ms = kernel, total
             self.history.append((self.spent, total))
@@ -100,6 +112,18 @@ class Problem:
         priority = encode(self.graph, kernel) * (len(edges) + 1)
         priority[edges] = np.maximum(priority[edges], len(edges) - np.arange(len(edges)))
         return legalize(self.graph, priority, self.rules)
+
+    def _sum(self, kernel: Int32) -> float:
+        return float(sum(self.known.get(key, float("nan")) for key in self.paid_keys(kernel) if key))
+
+    def _settle(self, kernel: Int32) -> bool:
+        """Measure the kernels of a partition that were only predicted; False if there are none."""
+        guessed = self._described(kernel, self.is_guess) if self.confirm else {}
+        if self.confirm and guessed:
+            for key, milliseconds in zip(guessed, self.confirm(list(guessed.items())), strict=True):
+                self.known[key] = milliseconds
+            self.on_progress(self)
+        return bool(guessed)
 
     def _ask(self, needed: dict[str, Kernel]) -> None:
         if needed:
@@ -117,12 +141,15 @@ class Problem:
 
     def _unknown(self, kernel: Int32) -> dict[str, Kernel]:
         """The kernels of a partition that were never asked for, by key."""
-        unknown = {key: number for number, key in enumerate(self.paid_keys(kernel)) if key and key not in self.known}
-        if not unknown:
+        return self._described(kernel, lambda key: key not in self.known)
+
+    def _described(self, kernel: Int32, wanted: Callable[[str], bool]) -> dict[str, Kernel]:
+        found = {key: number for number, key in enumerate(self.paid_keys(kernel)) if key and wanted(key)}
+        if not found:
             return {}
         starts, ops = members(kernel)
         returned = returned_values(self.graph, kernel)
         return {
             key: describe(self.graph, ops[starts[number] : starts[number + 1]], returned)
-            for key, number in unknown.items()
+            for key, number in found.items()
         }

@@ -97,6 +97,7 @@ def _effort(result: TuneResult) -> str:
     parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items())
     failures = ", ".join(f"{count} {kind}" for kind, count in result.failures.items())
     kernels = f"{result.measured} kernel times measured, {result.from_log} from the log"
+    kernels += f", {result.predicted} kernels predicted only" if result.predicted else ""
     total = sum(result.seconds.values())
     return f"{kernels}{f'; unusable: {failures}' if failures else ''}\ntime: {total:.1f} s ({parts})"
 

@@ -164,6 +164,7 @@ def test_every_option_reaches_the_tuner(models: Path, tmp_path: Path, monkeypatc
         "decide": ["fusion"],
         "shipped_records": False,
         "extra_records": "r.jsonl",
+        "cost_model": None,
         "name": "small",
     }
 

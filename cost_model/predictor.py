@@ -1,0 +1,112 @@
+"""Predictions for an oracle: which lowerings of a kernel are worth a measurement, and what it will take at best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cost_model.dataset import LOWERINGS, PROBE, dataset, device_row, features_of
+from cost_model.features import Floats
+from cost_model.regressor import CostModel
+from cost_model.structure import Structure
+from tuning_logs import KernelRecord
+from tvm_go.lowering import TIR, Lowering
+
+_SURE = 0.3  # spread of the ensemble (log2) up to which a prediction stands in for a measurement
+_LIKELY_FAILURE = 0.5
+_WORTH = 1.4  # a lowering that is predicted to take more than this times the best one's time is not measured
+_REFIT_EVERY = 40  # measurements
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What is predicted of a kernel.
+
+    Attributes
+    ----------
+    ms : float
+        Milliseconds by its best lowering.
+    sure : bool
+        Whether that may stand in for a measurement.
+    worth : tuple of Lowering
+        Lowerings that may be the best one.
+    """
+
+    ms: float
+    sure: bool
+    worth: tuple[Lowering, ...]
+
+
+@dataclass
+class Predictor:
+    """A cost model on one device; learns from what is measured on it.
+
+    Parameters
+    ----------
+    model : CostModel
+    target, host_cpu : str
+        Of the device.
+    records : iterable of KernelRecord
+        Of a log: the device's probes are looked up among them.
+    """
+
+    model: CostModel
+    target: str
+    host_cpu: str
+    records: Iterable[KernelRecord] = ()
+    _device: Floats = field(init=False)
+    _new: list[KernelRecord] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        probes = {
+            (one.target, one.host_cpu, one.model.removeprefix(PROBE)): one.median_ms
+            for one in self.records
+            if one.model.startswith(PROBE)
+        }
+        self._device = device_row(probes, self.target, self.host_cpu)
+
+    def guess(self, structures: Sequence[Structure], lowerings: Sequence[Sequence[Lowering]]) -> list[Guess]:
+        """Predict kernels, each by those of its lowerings that are predictable; the others are always worth measuring.
+
+        Parameters
+        ----------
+        structures : sequence of Structure [K]
+        lowerings : sequence of sequence of Lowering [K]
+            That each kernel can take.
+        """
+        table = features_of(structures)
+        pairs = [
+            (row, lowering) for row, can_take in enumerate(lowerings) for lowering in can_take if lowering in LOWERINGS
+        ]
+        if not pairs:
+            return [Guess(np.inf, False, tuple(can_take)) for can_take in lowerings]
+        rows = np.array([np.concatenate([table[row], [lowering == TIR], self._device]) for row, lowering in pairs])
+        found = self.model.predict(rows)
+        guesses = []
+        first = 0
+        for can_take in lowerings:
+            own = [lowering for lowering in can_take if lowering in LOWERINGS]
+            part = slice(first, first + len(own))
+            first += len(own)
+            ms, spread, failure = found.ms[part], found.spread[part], found.failure[part]
+            works = failure < _LIKELY_FAILURE
+            if not works.any():
+                guesses.append(Guess(np.inf, False, tuple(can_take)))
+                continue
+            best = int(np.argmin(np.where(works, ms, np.inf)))
+            near = works & (ms <= _WORTH * ms[best] * np.exp2(spread + spread[best]))
+            worth = [lowering for lowering, is_near in zip(own, near.tolist(), strict=True) if is_near]
+            tuned = [lowering for lowering in can_take if lowering not in LOWERINGS]
+            guesses.append(Guess(float(ms[best]), bool(spread[best] <= _SURE), (*worth, *tuned)))
+        return guesses
+
+    def learn(self, record: KernelRecord) -> None:
+        """Take in a measurement; the model is refitted when there are enough new ones."""
+        if Lowering.from_text(record.lowering) in LOWERINGS and record.structure is not None:
+            self._new.append(record)
+        if len(self._new) >= _REFIT_EVERY:
+            probes = [one for one in self.records if one.model.startswith(PROBE)]
+            self.model = self.model.refit(dataset([*self._new, *probes]))
+            self._new.clear()

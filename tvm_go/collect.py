@@ -1,0 +1,177 @@
+"""Measure kernels of many models by random legal plans: what a cost model learns from."""
+
+from __future__ import annotations
+
+import logging
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tvm
+
+from cost_model.config import RpcConfig
+from cost_model.measure import Measurer
+from cost_model.oracle import KernelOracle
+from cost_model.probes import measure_probes
+from relay_passes.dataflow import read
+from relay_passes.prepare import prepare_base
+from relay_passes.targets import is_cpu
+from relay_passes.variants import DEFAULT, options, suggested, units
+from tuning_logs import TuningLog
+from tvm_go.errors import PlanError, UnsupportedModelError
+from tvm_go.graph import Int32
+from tvm_go.legalize import encode, legalize
+from tvm_go.model import Model
+from tvm_go.problems import problem_of
+from tvm_go.rules import RULE_SET_NAMES, rule_set
+from tvm_go.search import Budget
+
+_LOGGER = logging.getLogger(__name__)
+_PLANS_PER_FORM = 5  # preparing a model in other forms takes seconds
+
+
+@dataclass
+class RandomPlans:
+    """An endless sequence of plans of one model, the same for the same seed: first TVM's own forms, fused by default.
+
+    Ops take the forms that our rules suggest, TVM's own, or any; FuseOps' partition, or one that differs from it on few
+    edges or on many.
+    """
+
+    mod: tvm.IRModule
+    params: Mapping[str, Any] | None
+    target: tvm.target.Target
+    seed: int = 0
+    _base: tvm.IRModule = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._base = prepare_base(self.mod, self.params, target=self.target)
+        self._flow = read(self._base)
+        self._options = options(self._flow, self.target)
+        self._units = units(self._flow, self.target)
+        self._suggested = suggested(self._base, self.target)
+
+    def __iter__(self) -> Iterator[tuple[Model, Int32]]:
+        rng = np.random.default_rng(self.seed)
+        first = True
+        while True:
+            names = None if first else self._forms(rng)
+            first = False
+            try:
+                model = Model.with_variants(self._base, names, self.target)
+            except (PlanError, UnsupportedModelError) as error:
+                _LOGGER.info("forms drop out: %s", error)
+                continue
+            yield model, model.default
+            for _ in range(_PLANS_PER_FORM - 1):
+                yield model, random_partition(model, rng)
+
+    def _forms(self, rng: np.random.Generator) -> list[str]:
+        """A form for each unit of ops; some models are nearly all by rule, some nearly all at random."""
+        by_rule = rng.random()
+        names = list(self._suggested)
+        for unit in self._units:
+            if rng.random() < by_rule:
+                continue
+            legal = [name for name in self._options[unit.ops[0]] if all(name in self._options[op] for op in unit.ops)]
+            name = str(rng.choice([DEFAULT, *legal]))
+            for op in unit.ops:
+                names[op] = name
+        return names
+
+
+def random_partition(model: Model, rng: np.random.Generator) -> Int32:
+    """FuseOps' partition with some edges merged or cut, as far as that is legal under a rule set."""
+    graph = model.graph
+    priority = encode(graph, model.default) * 2
+    flipped = rng.random(graph.num_edges) < np.exp2(-rng.uniform(1, 6))
+    priority[flipped] = np.where(priority[flipped] > 0, 0, 3)
+    return legalize(graph, priority, rule_set(str(rng.choice(RULE_SET_NAMES))))
+
+
+@dataclass
+class Collected:
+    """What became of one model.
+
+    Attributes
+    ----------
+    plans : list of list of str
+        Keys of the kernels of each plan, those that cost nothing left out.
+    kernels : set of str
+        Distinct kernels so far.
+    """
+
+    plans: list[list[str]] = field(default_factory=list)
+    kernels: set[str] = field(default_factory=set)
+
+
+def collect(
+    models: Mapping[str, RandomPlans],
+    oracle_of: Callable[[str], KernelOracle],
+    *,
+    kernels: int,
+    seconds: float = float("inf"),
+    on_plan: Callable[[str, Collected], None] = lambda name, collected: None,
+) -> dict[str, Collected]:
+    """Measure all kernels of random plans, one plan of each model in turn, until each has given enough kernels.
+
+    Started again with the same models and log, it takes the same plans, whose kernels are then in the log.
+
+    Parameters
+    ----------
+    oracle_of : callable
+        The oracle by the name of a model.
+    kernels : int
+        Distinct kernels of each model.
+    seconds : float
+        When to stop all the same.
+
+    Raises
+    ------
+    MeasureError, LogError
+        As the oracle.
+    """
+    deadline = time.monotonic() + seconds
+    found = {name: Collected() for name in models}
+    sequences = {name: iter(plans) for name, plans in models.items()}
+    while sequences:
+        for name in list(sequences):
+            if len(found[name].kernels) >= kernels or time.monotonic() >= deadline:
+                del sequences[name]
+                continue
+            model, kernel = next(sequences[name])
+            problem = problem_of(model, oracle_of(name), rule_set("open"), Budget(), default=kernel)
+            problem.cost_default()
+            keys = [key for key in problem.paid_keys(kernel) if key]
+            found[name].plans.append(keys)
+            found[name].kernels.update(keys)
+            on_plan(name, found[name])
+    return found
+
+
+def collect_into(
+    log: TuningLog,
+    models: Mapping[str, RandomPlans],
+    target: tvm.target.Target,
+    *,
+    kernels: int,
+    seconds: float = float("inf"),
+    on_plan: Callable[[str, Collected], None] = lambda name, collected: None,
+    rpc: RpcConfig | None = None,
+) -> dict[str, Collected]:
+    """As :func:`collect`, on one target, after the probes that tell what its device can do."""
+    with Measurer(target=str(target), rpc=rpc) as measurer:
+
+        def oracle_of(name: str) -> KernelOracle:
+            return KernelOracle(str(target), measurer, log, try_tir=is_cpu(target), model=name)
+
+        measure_probes(oracle_of(""))
+        return collect(models, oracle_of, kernels=kernels, seconds=seconds, on_plan=on_plan)
+
+
+def seed_of(name: str, seed: int) -> int:
+    """A seed for each model, whatever others there are."""
+    return zlib.crc32(f"{seed} {name}".encode())
