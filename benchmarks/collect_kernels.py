@@ -1,0 +1,67 @@
+"""Measure kernels of the benchmark models by random plans: `python -m benchmarks.collect_kernels [MODEL...]`.
+
+Goes on from its log when it is called again. Writes what ships (`tuning_logs/shipped/kernels.jsonl.gz`), and which
+kernels each plan has, beside the log: `benchmarks.cost_model` learns from both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.own_process import CORES
+from benchmarks.ship_records import MODELS
+from benchmarks.zoo import ALL_NAMES, load
+from relay_passes.targets import as_target
+from tuning_logs import KernelRecord, TuningLog
+from tuning_logs.files import text_of, write_whole
+from tuning_logs.shipped import FOLDER
+from tvm_go.collect import Collected, RandomPlans, collect_into, seed_of
+
+SHIPPED = FOLDER / "kernels.jsonl.gz"
+
+
+def plans_file(log: Path) -> Path:
+    """Where the kernels of each plan stand, by model."""
+    return log.with_suffix(".plans.json")
+
+
+def main() -> None:
+    """Collect, and write what ships."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*", default=MODELS, metavar="MODEL", help=", ".join(ALL_NAMES))
+    parser.add_argument("--kernels", type=int, default=450, help="distinct kernels of each; default: %(default)s")
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--log", type=Path, default=Path("build/kernels.jsonl"))
+    parser.add_argument("--ship", action="store_true", help=f"write {SHIPPED.name}")
+    args = parser.parse_args()
+    target = as_target("native")
+    log = TuningLog(args.log)
+    log.ensure_writable()
+    console = Console(width=160)
+    models = {}
+    for name in args.models:
+        model = load(name)
+        models[name] = RandomPlans(model.mod, model.params, target, seed_of(name, args.seed))
+    os.sched_setaffinity(0, CORES)  # TVM may have bound this thread to one core, which workers would inherit
+
+    def tell(name: str, collected: Collected) -> None:
+        console.print(f"{name}: {len(collected.plans)} plans, {len(collected.kernels)} kernels", highlight=False)
+
+    found = collect_into(log, models, target, kernels=args.kernels, seconds=args.seconds, on_plan=tell)
+    plans = {name: one.plans for name, one in found.items()}
+    write_whole(plans_file(args.log), json.dumps(plans).encode())
+    records = [record for record in log.records if isinstance(record, KernelRecord)]
+    console.print(f"{args.log}: {len({record.key for record in records})} kernels, {len(records)} measurements")
+    if args.ship:
+        write_whole(SHIPPED, gzip.compress(text_of(records), mtime=0))
+
+
+if __name__ == "__main__":
+    main()
