@@ -28,6 +28,7 @@ from tuning_logs import KernelRecord, TuningLog
 from tuning_logs.shipped import FOLDER, best_records, lowerings_of, records_for, write_forms, write_records
 from tvm_go.candidates import Candidates, fastest
 from tvm_go.model import Model
+from tvm_go.problems import problem_of
 from tvm_go.rules import rule_set
 from tvm_go.search import Budget, Problem, strategy
 from tvm_go.tuning import tunable_kernels
@@ -78,13 +79,10 @@ def tune_model(name: str, target: str, log: TuningLog, effort: Effort, seed: int
         def left() -> float:
             return effort.seconds - (time.monotonic() - start)
 
-        def problem_of(model: Model) -> Problem:
-            return Problem(
-                model.graph, model.default, rules, oracle.on(model.flow, model.graph), Budget(effort.budget, left())
-            )
-
         forms = candidates.search(oracle, rules, Budget(effort.budget, left() / 2), {}, lambda problem: None)
-        problems = [(problem_of(model), model) for model in candidates.models]
+        problems = [
+            (problem_of(model, oracle, rules, Budget(effort.budget, left())), model) for model in candidates.models
+        ]
         problem, model = fastest(
             problems, lambda problem, model: speedup(candidates.default, problem, model, name, oracle)
         )
@@ -125,7 +123,7 @@ def write(log: TuningLog, folder: Path) -> dict[str, int]:
                 by_isa.setdefault(isa, []).append(record)
     written = {}
     for isa, records in by_isa.items():
-        own = best_records(records)
+        own = [replace(record, structure=None) for record in best_records(records)]
         keys = {record.key for record in own}
         kept = [record for record in records_for(isa, folder=folder) if record.key not in keys]
         write_records(folder / f"{isa}.jsonl.gz", sorted([*own, *kept], key=lambda record: record.key))
