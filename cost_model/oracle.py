@@ -69,6 +69,7 @@ class KernelOracle:
     measured: int = 0
     answers: dict[str, dict[Lowering, KernelRecord]] = field(default_factory=dict)
     guesses: dict[str, Guess] = field(default_factory=dict)
+    _logged: set[tuple[str, str]] = field(default_factory=set)  # key and lowering of answers that came from the log
 
     def ask(self, flow: Dataflow, graph: OpGraph, requests: Sequence[tuple[str, Kernel]]) -> list[float]:
         """Milliseconds of each kernel, measured or predicted; ``inf`` for one that fails (its records say why).
@@ -140,6 +141,12 @@ class KernelOracle:
         """Whether anything was answered for a kernel."""
         return key in self.answers
 
+    def source(self, key: str) -> str:
+        """Where a kernel's time comes from: ``log``, ``measured`` (in this run) or ``predicted``."""
+        if self.is_guess(key):
+            return "predicted"
+        return "log" if (key, self.best(key).lowering) in self._logged else "measured"
+
     def te_ms(self, key: str) -> float:
         """Milliseconds by TVM's own schedule; ``inf`` if it fails or was not asked for."""
         record = self.answers[key].get(TE)
@@ -179,6 +186,8 @@ class KernelOracle:
 
     def _take(self, record: KernelRecord, *, from_log: bool) -> None:
         self.answers.setdefault(record.key, {})[Lowering.from_text(record.lowering)] = record
+        if from_log:
+            self._logged.add((record.key, record.lowering))
         self.on_result(record, from_log)
 
     def _record(

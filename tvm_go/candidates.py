@@ -19,6 +19,7 @@ from tvm_go.rules import Rules
 from tvm_go.search import Budget, Problem
 from tvm_go.variant_search import VariantSearch
 
+_HOPELESS = 1.5  # times the least sum that is expected: such a candidate is not measured if it can be predicted
 _CLOSE = 1.2  # sums of kernels whose ratio is less do not tell which whole is faster
 
 
@@ -112,7 +113,9 @@ def fastest(
     speedup : callable
         Builds a candidate whole, and says how many times faster than a build that is the same for all it is.
     """
-    ranked = sorted(pairs, key=lambda pair: pair[0].cost_default())
+    expected = [problem.expected(problem.default) for problem, _ in pairs]
+    hopeful = [pair for pair, ms in zip(pairs, expected, strict=True) if ms <= _HOPELESS * min(expected)]
+    ranked = sorted(hopeful, key=lambda pair: pair[0].cost_default())
     close = [pair for pair in ranked if pair[0].default_ms <= _CLOSE * ranked[0][0].default_ms]
     return ranked[0] if len(close) == 1 else max(close, key=lambda pair: speedup(*pair))
 

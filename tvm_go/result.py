@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,6 +31,7 @@ class Answers(Protocol):
 
     def best(self, key: str) -> Answer: ...
     def te_ms(self, key: str) -> float: ...
+    def source(self, key: str) -> str: ...
     def knows(self, key: str) -> bool: ...
     def failures(self) -> Iterable[Answer]: ...
 
@@ -61,6 +62,7 @@ class KernelLine:
     ms: float  # of one
     change: str  # against the default partition of these forms: "", "merged", "split" or "regrouped"
     lowering: str = "te"
+    source: str = "measured"  # where the time comes from: "measured" or "log"
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ class TuneResult:
             "gains": {name: round(value, 4) for name, value in self.gains.items()},
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "error": self.error,
+            "kernels": [asdict(line) for line in self.kernels],
         }
 
 
@@ -226,7 +229,7 @@ def _kernel_lines(problem: Problem, plan: GraphPlan, oracle: Answers) -> tuple[K
     for (key, change, kind), count in lines.items():
         answer = oracle.best(key)
         milliseconds = answer.median_ms if plan.lowering else oracle.te_ms(key)
-        result.append(KernelLine(answer.ops, count, milliseconds, change, kind))
+        result.append(KernelLine(answer.ops, count, milliseconds, change, kind, oracle.source(key)))
     return tuple(sorted(result, key=lambda line: -line.ms * line.count))
 
 
