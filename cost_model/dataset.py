@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -57,9 +56,8 @@ class Dataset:
 
 
 def dataset(records: Iterable[KernelRecord]) -> Dataset:
-    """The best measurement of each kernel by each predictable lowering on each target, at the usual pace of its device.
+    """The best measurement of each kernel by each predictable lowering on each target.
 
-    A time that was taken while the device was slower than usual, as a shared machine is at times, counts for less.
     Records without a structure (of an older log) count where another record of the same kernel has one.
 
     Raises
@@ -73,7 +71,6 @@ def dataset(records: Iterable[KernelRecord]) -> Dataset:
         for one in records
         if one.model.startswith(PROBE)
     }
-    usual = usual_paces(records)
     structures: dict[str, Structure] = {}
     best: dict[tuple[str, str, str], KernelRecord] = {}
     for one in records:
@@ -82,7 +79,7 @@ def dataset(records: Iterable[KernelRecord]) -> Dataset:
         place = (one.key, one.target, one.lowering)
         if Lowering.from_text(one.lowering) in LOWERINGS and not one.model.startswith(PROBE):
             known = best.get(place)
-            if known is None or _ms(one, usual) < _ms(known, usual):
+            if known is None or _ms(one) < _ms(known):
                 best[place] = one
     used = [one for one in best.values() if one.key in structures]
     if not used:
@@ -100,7 +97,7 @@ def dataset(records: Iterable[KernelRecord]) -> Dataset:
     ]
     return Dataset(
         np.array(rows),
-        np.array([_ms(one, usual) for one in used]),
+        np.array([_ms(one) for one in used]),
         np.array([one.key for one in used]),
         np.array([one.model for one in used]),
         np.array([one.target for one in used]),
@@ -120,19 +117,5 @@ def device_row(probes: Mapping[tuple[str, str, str], float], target: str, host_c
         return np.concatenate([[float(cores[1]) if cores else math.nan], np.log2(found)])
 
 
-def usual_paces(records: Iterable[KernelRecord]) -> dict[tuple[str, str], float]:
-    """Median pace of each device, by target and CPU; those without one are left out."""
-    found: dict[tuple[str, str], list[float]] = {}
-    for one in records:
-        if 0 < one.pace_ms < math.inf:
-            found.setdefault((one.target, one.host_cpu), []).append(one.pace_ms)
-    return {place: statistics.median(paces) for place, paces in found.items()}
-
-
-def _ms(record: KernelRecord, usual: Mapping[tuple[str, str], float]) -> float:
-    """Milliseconds at the usual pace; ``inf`` for a failure."""
-    if not record.succeeded:
-        return math.inf
-    pace = usual.get((record.target, record.host_cpu), math.inf)
-    known = pace < math.inf and 0 < record.pace_ms < math.inf
-    return record.median_ms * pace / record.pace_ms if known else record.median_ms
+def _ms(record: KernelRecord) -> float:
+    return record.median_ms if record.succeeded else math.inf

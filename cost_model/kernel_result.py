@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from math import inf, nan
+from math import inf
 from statistics import median
 
 
@@ -50,9 +50,6 @@ class KernelResult:
         Seconds of a worker spent on lowering, code generation and the reference.
     run_s : float
         Seconds spent on uploading, checking and timing.
-    pace_ms : float
-        Milliseconds of a fixed function, timed before and after the kernel (geometric mean): how fast the server was at
-        that moment. NaN if that is not known.
     """
 
     key: str
@@ -65,7 +62,6 @@ class KernelResult:
     error_msg: str
     build_s: float
     run_s: float
-    pace_ms: float = nan
 
     @property
     def ok(self) -> bool:
@@ -74,19 +70,12 @@ class KernelResult:
 
 
 def timed_result(
-    *,
-    key: str,
-    times_ms: tuple[float, ...],
-    numerics: str,
-    max_error: float,
-    build_s: float,
-    run_s: float,
-    pace_ms: float = nan,
+    *, key: str, times_ms: tuple[float, ...], numerics: str, max_error: float, build_s: float, run_s: float
 ) -> KernelResult:
     """The result of a kernel that ran, with right numbers."""
     middle = median(times_ms)
     spread = (max(times_ms) - min(times_ms)) / middle if middle > 0 else 0.0
-    return KernelResult(key, middle, times_ms, spread, numerics, max_error, None, "", build_s, run_s, pace_ms)
+    return KernelResult(key, middle, times_ms, spread, numerics, max_error, None, "", build_s, run_s)
 
 
 def failed_result(

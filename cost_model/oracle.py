@@ -211,7 +211,6 @@ class KernelOracle:
             workload=graph.structural_hash,
             lowering=lowering.to_text(),
             model=self.model,
-            pace_ms=result.pace_ms,
             structure=structure(graph, kernel),
         )
 

@@ -47,8 +47,6 @@ class RunOutcome:
         Why it failed; empty if it ran.
     server_lost : bool
         Whether the session ended while it ran.
-    pace_ms : float
-        As in `KernelResult`.
     """
 
     times_ms: tuple[float, ...] = ()
@@ -56,7 +54,6 @@ class RunOutcome:
     max_error: float = math.nan
     error: str = ""
     server_lost: bool = False
-    pace_ms: float = math.nan
 
 
 @dataclass
@@ -157,10 +154,8 @@ def _run(current: _OpenSession, kernel: BuiltKernel, config: MeasureConfig) -> R
             )
     for _ in range(config.warmup):
         function(*inputs, *outputs)
-    before = current.fill.pace_ms() if current.fill else math.nan
     times_ms = _time(current, symbol_of(kernel.key), [*inputs, *outputs], config)
-    after = current.fill.pace_ms() if current.fill else math.nan
-    return RunOutcome(times_ms, numerics, max_error, pace_ms=math.sqrt(before * after))
+    return RunOutcome(times_ms=times_ms, numerics=numerics, max_error=max_error)
 
 
 def _input(current: _OpenSession, kernel: BuiltKernel, index: int) -> Any:

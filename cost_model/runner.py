@@ -174,7 +174,6 @@ class KernelRunner:
                 max_error=outcome.max_error,
                 build_s=kernel.build_s,
                 run_s=run_s,
-                pace_ms=outcome.pace_ms,
             )
         kind = ErrorKind.WRONG_NUMBERS if outcome.numerics == "wrong" else ErrorKind.RUN_ERROR
         return failed_result(

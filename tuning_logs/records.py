@@ -62,8 +62,6 @@ class KernelRecord:
         Hash of the model graph for which the kernel was first measured.
     model
         Name of that model, for people; empty if it has none, or the record is of an older tvm-go.
-    pace_ms
-        Milliseconds of a fixed function at the time of measuring; infinity if that is not known, `null` in the JSON.
     structure
         The kernel as a JSON object, from which features can be made (`cost_model.structure`); None as above.
     created
@@ -92,7 +90,6 @@ class KernelRecord:
     workload: str
     lowering: str = "te"
     model: str = ""
-    pace_ms: float = math.inf
     structure: dict[str, Any] | None = None
     created: str = field(default_factory=utc_now)
 
@@ -215,7 +212,7 @@ def from_json(line: str | bytes) -> Record:
     match content.get("kind"):
         case "kernel":
             older = {"lowering": "te"} if version == 1 else {}
-            return KernelRecord(**_fields({**_LATER, **content, **older}, "kernel", _KERNEL))
+            return KernelRecord(**_fields({"model": "", "structure": None, **content, **older}, "kernel", _KERNEL))
         case "plan":
             return PlanRecord(**_fields(content, "plan", _PLAN))
         case kind:
@@ -253,8 +250,7 @@ def _refuse_constant(token: str) -> None:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
-_INFINITE_AS_NULL = ("median_ms", "max_error", "default_ms", "plan_ms", "pace_ms")
-_LATER = {"model": "", "pace_ms": None, "structure": None}  # fields of a kernel that older logs do not have
+_INFINITE_AS_NULL = ("median_ms", "max_error", "default_ms", "plan_ms")
 
 _COMMON: Checks = {
     "target": checks.name,
@@ -278,7 +274,6 @@ _KERNEL: Checks = {
     "ops": checks.text,
     "lowering": checks.lowering,
     "model": checks.text,
-    "pace_ms": checks.amount_or_infinity,
     "structure": checks.optional_json_object,
 }
 _PLAN: Checks = {

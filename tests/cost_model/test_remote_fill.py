@@ -40,7 +40,3 @@ def test_a_weight_of_a_hundred_megabytes_is_there_at_once(fill: RemoteFill) -> N
     start = time.monotonic()
     fill.tensor(TensorSpec((4096, 6400), "float32"), start=0, positive=False)
     assert time.monotonic() - start < 1.0  # sending it takes two seconds
-
-
-def test_the_pace_of_the_server_is_taken(fill: RemoteFill) -> None:
-    assert 0.0 < fill.pace_ms() < 1000.0

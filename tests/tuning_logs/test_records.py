@@ -60,8 +60,8 @@ def test_every_field_is_required_and_its_type_checked(sample: Record) -> None:
         with pytest.raises(LogError, match=f"field '{field.name}' must be .*, got bool True"):
             from_json(json.dumps(content | {field.name: True}))
         del content[field.name]
-        if isinstance(sample, KernelRecord) and field.name in ("model", "pace_ms", "structure"):
-            assert from_json(json.dumps(content)) == sample  # logs from before they came are read
+        if isinstance(sample, KernelRecord) and field.name in ("model", "structure"):  # logs before they came are read
+            assert not getattr(from_json(json.dumps(content)), field.name)
             continue
         with pytest.raises(LogError, match=f"field '{field.name}' is missing"):
             from_json(json.dumps(content))
