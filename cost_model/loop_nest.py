@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import Any
 
-Shape = tuple[int, ...]
+from tvm_go.layouts import Shape, axes, channels, window
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,13 @@ def loop_nest(name: str, attrs: str, inputs: Sequence[Shape], output: Shape) -> 
         return LoopNest(**common, **_convolution(values, inputs, output))
     if "pool" in name:
         layout = values.get("layout", "")
-        window = values.get("pool_size") or [_size(first) / max(_size(output), 1)]
+        pooled = values.get("pool_size") or [_size(first) / max(_size(output), 1)]
         padding = values.get("padding") or []
         return LoopNest(
             **common,
             rows=_size(output) / _last(output),
             columns=_last(output),
-            window=math.prod(window),
+            window=math.prod(pooled),
             stride=math.prod(values.get("strides") or [1]),
             padded=float(any(padding)),
             block_out=_block(layout, output),
@@ -94,14 +94,14 @@ def loop_nest(name: str, attrs: str, inputs: Sequence[Shape], output: Shape) -> 
     if "dense" in name or "matmul" in name:
         return LoopNest(**common, **_product(name, values, inputs, output))
     if name in _REDUCTIONS or name in ("nn.softmax", "nn.log_softmax"):
-        axes = _axes(values, len(first))
-        reduced = math.prod(first[axis] for axis in axes)
+        summed = _summed(values, len(first))
+        reduced = math.prod(first[axis] for axis in summed)
         return LoopNest(
             **common,
             rows=_size(first) / max(reduced, 1),
-            columns=_size(first[max(axes, default=0) + 1 :]),
+            columns=_size(first[max(summed, default=0) + 1 :]),
             reduce=reduced,
-            contiguous=float(len(first) - 1 not in axes),
+            contiguous=float(len(first) - 1 not in summed),
         )
     moved = {"contiguous": float(_last(first) == _last(output))}
     if name == "transpose":
@@ -113,22 +113,19 @@ def loop_nest(name: str, attrs: str, inputs: Sequence[Shape], output: Shape) -> 
 def _convolution(values: dict[str, Any], inputs: Sequence[Shape], output: Shape) -> dict[str, float]:
     layout, out_layout = values["data_layout"], values.get("out_layout") or values["data_layout"]
     groups = values.get("groups") or 1
-    channels, made = _channels(layout, inputs[0]), _channels(out_layout, output)
-    window = values.get("kernel_size") or [
-        extent for axis, extent in zip(_letters(values["kernel_layout"]), inputs[1], strict=True) if axis in "DHW"
-    ]
+    taken, made = channels(layout, inputs[0]), channels(out_layout, output)
     return {
         "batch": float(groups),
         "rows": _size(output) / max(made, 1),
         "columns": made / groups,
-        "reduce": channels / groups,
-        "window": float(math.prod(window)),
+        "reduce": taken / groups,
+        "window": float(math.prod(window(values, inputs[1]))),
         "stride": float(math.prod(values.get("strides") or [1])),
         "dilation": float(math.prod(values.get("dilation") or [1])),
         "padded": float(any(values.get("padding") or [])),
         "block_in": _block(layout, inputs[0]),
         "block_out": _block(out_layout, output),
-        "weights_innermost": float(_letters(values["kernel_layout"])[-1] in "oO"),
+        "weights_innermost": float(axes(values["kernel_layout"])[-1] in "oO"),
     }
 
 
@@ -146,25 +143,16 @@ def _product(name: str, values: dict[str, Any], inputs: Sequence[Shape], output:
     }
 
 
-def _axes(values: dict[str, Any], count: int) -> list[int]:
+def _summed(values: dict[str, Any], count: int) -> list[int]:
     given = values.get("axis")
-    axes = list(range(count)) if given is None or given == [] else given if isinstance(given, list) else [given]
-    axes = [axis % count for axis in axes] if count else []
-    return [axis for axis in range(count) if axis not in axes] if values.get("exclude") else axes
-
-
-def _channels(layout: str, shape: Shape) -> float:
-    return float(math.prod(extent for axis, extent in zip(_letters(layout), shape, strict=True) if axis in "Cc"))
+    named = list(range(count)) if given is None or given == [] else given if isinstance(given, list) else [given]
+    named = [axis % count for axis in named] if count else []
+    return [axis for axis in range(count) if axis not in named] if values.get("exclude") else named
 
 
 def _block(layout: str, shape: Shape) -> float:
-    letters = _letters(layout)
+    letters = axes(layout)
     return _last(shape) if letters and letters[-1].islower() else 1.0
-
-
-def _letters(layout: str) -> list[str]:
-    """Axes of a TVM layout: NCHW8c has N, C, H, W and c."""
-    return [axis for axis in layout if axis.isalpha()]
 
 
 def _size(shape: Sequence[int]) -> float:

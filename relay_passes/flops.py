@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-Shape = tuple[int, ...]
+from tvm_go.layouts import Shape, channels, window
 
 
 def op_flops(name: str, attrs: str, inputs: list[Shape], output: Shape) -> float:
@@ -40,23 +40,12 @@ def op_flops(name: str, attrs: str, inputs: list[Shape], output: Shape) -> float
 def _convolution_flops(attrs: dict[str, Any], inputs: list[Shape], output: Shape, *, transposed: bool) -> float:
     """Each output element meets one window of one group's channels; of a transposed one, each input element."""
     layout = attrs["data_layout"]
-    window = attrs.get("kernel_size") or [
-        extent for axis, extent in zip(_axes(attrs["kernel_layout"]), inputs[1], strict=True) if axis in "DHW"
-    ]
+    extents = window(attrs, inputs[1])
     if transposed:
-        many, channels = inputs[0], _channels(attrs.get("out_layout") or layout, output)
+        many, taken = inputs[0], channels(attrs.get("out_layout") or layout, output)
     else:
-        many, channels = output, _channels(layout, inputs[0])
-    return 2.0 * math.prod(many) * math.prod(window) * channels / (attrs.get("groups") or 1)
-
-
-def _channels(layout: str, shape: Shape) -> int:
-    return math.prod(extent for axis, extent in zip(_axes(layout), shape, strict=True) if axis in "Cc")
-
-
-def _axes(layout: str) -> list[str]:
-    """Letters of a TVM layout: NCHW8c has N, C, H, W and c."""
-    return [axis for axis in layout if axis.isalpha()]
+        many, taken = output, channels(layout, inputs[0])
+    return 2.0 * math.prod(many) * math.prod(extents) * taken / (attrs.get("groups") or 1)
 
 
 _REDUCTIONS = {"sum", "mean", "max", "min", "prod", "all", "any", "argmax", "argmin", "variance", "nn.lrn"}
