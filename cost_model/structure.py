@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tvm_go.errors import LogError
-from tvm_go.graph import Int32, OpGraph, ValueKind
+from tvm_go.graph import Int32, OpGraph, ValueKind, vocabulary
 from tvm_go.kernels import Kernel
 
 Structure = dict[str, Any]
@@ -103,9 +103,9 @@ def _arrays(
     uses: list[tuple[int, int, int, int]],
     outputs: list[int],
 ) -> OpGraph:
-    names, name_id = _vocabulary([row[0] for row in ops])
-    attrs, attr_id = _vocabulary([row[1] for row in ops])
-    dtypes, dtype_id = _vocabulary([value[0] for value in values])
+    names, name_id = vocabulary([row[0] for row in ops])
+    attrs, attr_id = vocabulary([row[1] for row in ops])
+    dtypes, dtype_id = vocabulary([value[0] for value in values])
     item_bytes = np.array([_item_bytes(dtype) for dtype in dtypes], dtype=np.int64)
     starts = np.zeros(len(values) + 1, dtype=np.int64)
     np.cumsum([len(value[1]) for value in values], out=starts[1:])
@@ -145,12 +145,6 @@ def _outputs(graph: OpGraph, op: int) -> list[int]:
     while value < graph.num_values and graph.value_op[value] == op:
         value += 1
     return list(range(first, value))
-
-
-def _vocabulary(texts: list[str]) -> tuple[tuple[str, ...], Int32]:
-    words = tuple(sorted(set(texts)))
-    number = {word: position for position, word in enumerate(words)}
-    return words, np.array([number[text] for text in texts], dtype=np.int32)
 
 
 def _item_bytes(dtype: str) -> int:

@@ -12,7 +12,7 @@ from tvm import relay
 
 from relay_passes.dataflow import Dataflow, Operator, Value, flatten, read
 from relay_passes.flops import op_flops
-from tvm_go.graph import OpGraph, ValueKind
+from tvm_go.graph import OpGraph, ValueKind, vocabulary
 
 #: Scalars of these types are compiled into a kernel; all other constants become parameters (FuseOps' rule).
 _INLINED = {"int32", "int64", "float32", "float64", "bool"}
@@ -41,9 +41,9 @@ def to_graph(flow: Dataflow) -> OpGraph:
     shapes = [value.shape for value in flow.values]
     names = [operator.name for operator in flow.operators]
     attrs = [attribute_text(call, operator) for call, operator in zip(flow.calls, flow.operators, strict=True)]
-    name_vocabulary, name_id = _vocabulary(names)
-    attr_vocabulary, attr_id = _vocabulary(attrs)
-    dtype_vocabulary, dtype_id = _vocabulary([value.dtype for value in flow.values])
+    name_vocabulary, name_id = vocabulary(names)
+    attr_vocabulary, attr_id = vocabulary(attrs)
+    dtype_vocabulary, dtype_id = vocabulary([value.dtype for value in flow.values])
 
     rows = [
         (value, op, position, part if isinstance(leaves, tuple) else -1)
@@ -121,12 +121,6 @@ def _plain(value: Any) -> Any:
 def _item_bytes(dtype: tvm.DataType) -> int:
     """What one element takes in memory: TVM packs no elements into one byte."""
     return int(dtype.bits * dtype.lanes + 7) // 8
-
-
-def _vocabulary(texts: list[str]) -> tuple[tuple[str, ...], np.ndarray[Any, np.dtype[np.int32]]]:
-    words = tuple(sorted(set(texts)))
-    number = {word: i for i, word in enumerate(words)}
-    return words, np.array([number[text] for text in texts], dtype=np.int32)
 
 
 def _argument_shapes(arguments: list[Any], shapes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from functools import cached_property
@@ -246,6 +247,13 @@ class OpGraph:
     def name(self, op: int) -> str:
         """Operator name of one op."""
         return self.op_names[self.op_name[op]]
+
+
+def vocabulary(texts: Sequence[str]) -> tuple[tuple[str, ...], Int32]:
+    """The distinct texts in order, and the number of each text among them: int32 [len(texts)]."""
+    words = tuple(sorted(set(texts)))
+    number = {word: position for position, word in enumerate(words)}
+    return words, np.array([number[text] for text in texts], dtype=np.int32)
 
 
 def text_hashes(texts: tuple[str, ...]) -> NDArray[np.uint64]:
