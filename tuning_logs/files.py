@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tuning_logs.log import TuningLog
 from tuning_logs.records import KernelRecord, Record, from_json
+from tvm_go.atomic import write_atomically
 from tvm_go.errors import LogError
 
 
@@ -46,11 +47,9 @@ def write_whole(path: Path, data: bytes) -> None:
     LogError
         If it cannot be written.
     """
-    partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        partial.replace(path)
+        write_atomically(path, data)
     except OSError as error:
         raise LogError(f"cannot write records to {path}: {error.strerror}; give another folder") from None
 

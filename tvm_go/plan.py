@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tvm_go.atomic import write_atomically
 from tvm_go.errors import PlanError
 from tvm_go.graph import Int32, OpGraph
 from tvm_go.legalize import check_partition, encode, legalize
@@ -173,10 +174,8 @@ class GraphPlan:
     def save(self, path: str | Path) -> None:
         """Write the plan as JSON; a reader sees the old file or the new one, never half of it."""
         path = Path(path)
-        partial = path.with_name(path.name + ".partial")
         try:
-            partial.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
-            partial.replace(path)
+            write_atomically(path, (json.dumps(self.to_json(), indent=1) + "\n").encode())
         except OSError as error:
             raise PlanError(
                 f"cannot write the plan to {path} ({error.strerror}): choose another path with -o"
