@@ -18,8 +18,13 @@ from tvm_go.lowering import TE, TIR, Lowering
 
 PROBE = "probe: "
 """Prefix of the model's name in records of kernels that tell what a device can do."""
-PROBES = ("launch", "compute", "serial", "cache 1", "cache 2", "cache 3", "memory")
-"""What those kernels take, in milliseconds, describes a device (`cost_model.probes` makes them)."""
+PROBES: Mapping[str, tuple[int, int]] = {
+    "launch": (1, 16), "compute": (64, 4096), "serial": (1, 65536), "cache 1": (8, 1024), "cache 2": (32, 4096),
+    "cache 3": (256, 8192), "memory": (4096, 8192),
+}  # fmt: skip
+"""Shapes of those kernels; what they take, in milliseconds, describes a device (`cost_model.probes` makes them)."""
+PROBE_STEPS = 64
+"""Multiply-adds for each element of the probe ``compute``."""
 LOWERINGS = (TE, TIR)
 """Lowerings that can be predicted: those without a tuned detail."""
 COLUMNS: tuple[str, ...] = (*FEATURES, "is_tir", "cores", *(f"probe_{name}" for name in PROBES))
@@ -66,11 +71,7 @@ def dataset(records: Iterable[KernelRecord]) -> Dataset:
         If no record can be used.
     """
     records = list(records)
-    probes = {
-        (one.target, one.host_cpu, one.model.removeprefix(PROBE)): one.median_ms
-        for one in records
-        if one.model.startswith(PROBE)
-    }
+    probes = probe_times(records)
     structures: dict[str, Structure] = {}
     best: dict[tuple[str, str, str], KernelRecord] = {}
     for one in records:
@@ -92,7 +93,7 @@ def dataset(records: Iterable[KernelRecord]) -> Dataset:
     number = {key: row for row, key in enumerate(keys)}
     devices = {place: device_row(probes, *place) for place in {(one.target, one.host_cpu) for one in used}}
     rows = [
-        np.concatenate([table[number[one.key]], [one.lowering == "tir"], devices[one.target, one.host_cpu]])
+        full_row(table[number[one.key]], Lowering.from_text(one.lowering), devices[one.target, one.host_cpu])
         for one in used
     ]
     return Dataset(
@@ -107,6 +108,20 @@ def dataset(records: Iterable[KernelRecord]) -> Dataset:
 def features_of(structures: Sequence[Structure]) -> Floats:
     """Features of kernels that stand in a log: float64 [K, len(FEATURES)]."""
     return kernel_features(*union(structures))
+
+
+def full_row(features: Floats, lowering: Lowering, device: Floats) -> Floats:
+    """What a regressor sees of a kernel in a lowering on a device: float64 [len(COLUMNS)]."""
+    return np.concatenate([features, [lowering == TIR], device])
+
+
+def probe_times(records: Iterable[KernelRecord]) -> dict[tuple[str, str, str], float]:
+    """Milliseconds of the probes among some records, by target, CPU and name."""
+    return {
+        (one.target, one.host_cpu, one.model.removeprefix(PROBE)): one.median_ms
+        for one in records
+        if one.model.startswith(PROBE)
+    }
 
 
 def device_row(probes: Mapping[tuple[str, str, str], float], target: str, host_cpu: str) -> Floats:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cost_model.dataset import LOWERINGS, PROBE, dataset, device_row, features_of
+from cost_model.dataset import LOWERINGS, PROBE, dataset, device_row, features_of, full_row, probe_times
 from cost_model.features import Floats
 from cost_model.regressor import CostModel
 from cost_model.structure import Structure
 from tuning_logs import KernelRecord
-from tvm_go.lowering import TIR, Lowering
+from tvm_go.lowering import Lowering
 
 _SURE = 0.3  # spread of the ensemble (log2) up to which a prediction stands in for a measurement
 _LIKELY_FAILURE = 0.5
@@ -49,7 +49,7 @@ class Predictor:
     target, host_cpu : str
         Of the device.
     records : iterable of KernelRecord
-        Of a log: the device's probes are looked up among them.
+        Of a log; the device's probes among them are kept.
     """
 
     model: CostModel
@@ -60,12 +60,8 @@ class Predictor:
     _new: list[KernelRecord] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        probes = {
-            (one.target, one.host_cpu, one.model.removeprefix(PROBE)): one.median_ms
-            for one in self.records
-            if one.model.startswith(PROBE)
-        }
-        self._device = device_row(probes, self.target, self.host_cpu)
+        self.records = [one for one in self.records if one.model.startswith(PROBE)]
+        self._device = device_row(probe_times(self.records), self.target, self.host_cpu)
 
     def guess(self, structures: Sequence[Structure], lowerings: Sequence[Sequence[Lowering]]) -> list[Guess]:
         """Predict kernels, each by those of its lowerings that are predictable; the others are always worth measuring.
@@ -82,7 +78,7 @@ class Predictor:
         ]
         if not pairs:
             return [Guess(np.inf, False, tuple(can_take)) for can_take in lowerings]
-        rows = np.array([np.concatenate([table[row], [lowering == TIR], self._device]) for row, lowering in pairs])
+        rows = np.array([full_row(table[row], lowering, self._device) for row, lowering in pairs])
         found = self.model.predict(rows)
         guesses = []
         first = 0
@@ -107,6 +103,5 @@ class Predictor:
         if Lowering.from_text(record.lowering) in LOWERINGS and record.structure is not None:
             self._new.append(record)
         if len(self._new) >= _REFIT_EVERY:
-            probes = [one for one in self.records if one.model.startswith(PROBE)]
-            self.model = self.model.refit(dataset([*self._new, *probes]))
+            self.model = self.model.refit(dataset([*self._new, *self.records]))
             self._new.clear()

@@ -8,28 +8,22 @@ import numpy as np
 import tvm
 from tvm import relay
 
-from cost_model.dataset import PROBE, PROBES
+from cost_model.dataset import PROBE, PROBE_STEPS, PROBES
 from cost_model.oracle import KernelOracle
 from relay_passes.dataflow import read
 from relay_passes.extract import to_graph
 from tvm_go.kernels import describe, kernel_keys, returned_values
 from tvm_go.lowering import TE
 
-_STEPS = 64  # multiply-adds per element of the probe `compute`
-_SHAPES = {
-    "launch": (1, 16), "compute": (64, 4096), "serial": (1, 65536), "cache 1": (8, 1024), "cache 2": (32, 4096),
-    "cache 3": (256, 8192), "memory": (4096, 8192),
-}  # fmt: skip
-
 
 def probe(name: str) -> tvm.IRModule:
     """One of :data:`~cost_model.dataset.PROBES`, as a module whose ops are one kernel."""
-    x = relay.var("x", shape=_SHAPES[name])
+    x = relay.var("x", shape=PROBES[name])
     if name == "serial":
         body = relay.cumsum(x, axis=1)
     elif name == "compute":
         body = x
-        for _ in range(_STEPS):
+        for _ in range(PROBE_STEPS):
             body = body * relay.const(0.5) + relay.const(0.25)
     else:
         body = x + relay.const(1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import zipfile
 from collections.abc import Mapping
@@ -14,8 +15,9 @@ from typing import Any
 import numpy as np
 import xgboost
 
-from cost_model.dataset import COLUMNS, PROBES, Dataset
+from cost_model.dataset import COLUMNS, PROBE_STEPS, PROBES, Dataset
 from cost_model.features import Floats
+from tvm_go.atomic import write_atomically
 from tvm_go.errors import LogError
 
 FORMAT, VERSION = "tvm-go cost model", 1
@@ -118,10 +120,8 @@ class CostModel:
             archive.writestr("about.json", json.dumps({**about, "members": len(self.time)}))
             for name, booster in self._boosters().items():
                 archive.writestr(name, bytes(booster.save_raw("ubj")))
-        partial = path.with_name(path.name + ".partial")
         try:
-            partial.write_bytes(content.getvalue())
-            partial.replace(path)
+            write_atomically(path, content.getvalue())
         except OSError as error:
             raise LogError(f"cannot write cost model {path}: {error.strerror}; give another file") from None
 
@@ -164,23 +164,18 @@ def roofline(rows: Floats) -> Floats:
     """
     column = {name: position for position, name in enumerate(COLUMNS)}
     probe = {
-        name: np.where(np.isnan(rows[:, column[f"probe_{name}"]]), _USUAL[name], rows[:, column[f"probe_{name}"]])
-        for name in PROBES
+        name: np.exp2(np.nan_to_num(rows[:, column[f"probe_{name}"]], nan=np.log2(usual)))
+        for name, usual in _USUAL_MS.items()
     }
     amounts = {name: np.exp2(rows[:, column[name]]) - 1 for name in ("flops", "bytes_in", "bytes_out")}
     traffic = amounts["bytes_in"] + amounts["bytes_out"]
-    arithmetic_ms = np.exp2(probe["compute"]) * amounts["flops"] / PROBE_FLOPS
-    traffic_ms = np.exp2(probe["cache 3"]) * traffic / PROBE_BYTES["cache 3"]
-    return np.asarray(np.log2(arithmetic_ms + traffic_ms + np.exp2(probe["launch"])))
+    arithmetic_ms = probe["compute"] * amounts["flops"] / (2.0 * PROBE_STEPS * math.prod(PROBES["compute"]))
+    traffic_ms = probe["cache 3"] * traffic / (2.0 * _FLOAT_BYTES * math.prod(PROBES["cache 3"]))  # reads and writes
+    return np.asarray(np.log2(arithmetic_ms + traffic_ms + probe["launch"]))
 
 
-PROBE_FLOPS = 2.0 * 64 * 64 * 4096
-"""Floating point operations of the probe ``compute``."""
-PROBE_BYTES: Mapping[str, float] = {"cache 1": 2**16, "cache 2": 2**20, "cache 3": 2**24, "memory": 2**28}
-"""Bytes that the other probes read and write."""
-_USUAL: Mapping[str, float] = dict(
-    zip(PROBES, np.log2([0.0005, 0.4, 0.3, 0.002, 0.02, 1.0, 30.0]).tolist(), strict=True)
-)
+_FLOAT_BYTES = 4
+_USUAL_MS = {"launch": 0.0005, "compute": 0.4, "cache 3": 1.0}  # of the probes that a roofline needs
 
 
 def _train(
