@@ -70,6 +70,8 @@ class OpTable:
     ----------
     kind : int32 [N]
         Class of the operator.
+    sizes : float64 [V]
+        Elements of each value.
     elements, out_bytes : float64 [N]
         Of all outputs.
     nest : float64 [N, L]
@@ -79,6 +81,7 @@ class OpTable:
     """
 
     kind: Int32
+    sizes: Floats
     elements: Floats
     out_bytes: Floats
     nest: Floats
@@ -102,7 +105,7 @@ def op_table(graph: OpGraph) -> OpTable:
     nests = np.array([_nest(graph, int(op)) for op in first], dtype=np.float64).reshape(-1, len(LOOP_NAMES))
     heavy = graph.pattern >= Pattern.REDUCTION
     weight = heavy * (1e6 + graph.flops) + elements / (1.0 + elements)
-    return OpTable(kind, elements, out_bytes, nests[which.reshape(-1)], weight)
+    return OpTable(kind, sizes, elements, out_bytes, nests[which.reshape(-1)], weight)
 
 
 def kernel_features(graph: OpGraph, kernel: Int32, table: OpTable | None = None) -> Floats:
@@ -137,7 +140,7 @@ def kernel_features(graph: OpGraph, kernel: Int32, table: OpTable | None = None)
     after = np.arange(graph.num_ops) > anchor[kernel]
     light = ~heavy & ~graph.free
     most = np.maximum.reduceat(table.elements[ops], starts[:-1])
-    io = _interface(graph, kernel, count)
+    io = _interface(graph, kernel, count, table.sizes)
     flops = total(graph.flops)
     inside = total(table.out_bytes) - io["bytes_out"]
     width = table.nest[:, LOOP_NAMES.index("width")]
@@ -178,7 +181,7 @@ def kernel_features(graph: OpGraph, kernel: Int32, table: OpTable | None = None)
     )
 
 
-def _interface(graph: OpGraph, kernel: Int32, count: int) -> dict[str, Floats]:
+def _interface(graph: OpGraph, kernel: Int32, count: int, sizes: Floats) -> dict[str, Floats]:
     """What kernels read and write, each value once."""
     scalar = ~np.isnan(graph.value_scalar)
     reader, producer = kernel[graph.use_op], graph.value_op[graph.use_value]
@@ -190,7 +193,6 @@ def _interface(graph: OpGraph, kernel: Int32, count: int) -> dict[str, Floats]:
     np.maximum.at(largest, into, read_bytes)
     returned = np.flatnonzero(returned_values(graph, kernel))
     out_of = kernel[graph.value_op[returned]]
-    sizes = _value_sizes(graph)
     small = read_bytes < largest[into]
     inside = ~crossing & ~scalar[graph.use_value]
     reads_inside = np.bincount(graph.use_value[inside], minlength=graph.num_values)
