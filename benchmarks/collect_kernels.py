@@ -7,7 +7,6 @@ kernels each plan has, beside the log: `benchmarks.cost_model` learns from both.
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import os
 from pathlib import Path
@@ -18,9 +17,9 @@ from benchmarks.own_process import CORES
 from benchmarks.ship_records import MODELS
 from benchmarks.zoo import ALL_NAMES, load
 from relay_passes.targets import as_target
-from tuning_logs import KernelRecord, TuningLog
-from tuning_logs.files import text_of, write_whole
-from tuning_logs.shipped import FOLDER
+from tuning_logs import TuningLog
+from tuning_logs.files import write_whole
+from tuning_logs.shipped import FOLDER, write_records
 from tvm_go.collect import Collected, RandomPlans, collect_into, seed_of
 
 SHIPPED = FOLDER / "kernels.jsonl.gz"
@@ -57,10 +56,10 @@ def main() -> None:
     found = collect_into(log, models, target, kernels=args.kernels, seconds=args.seconds, on_plan=tell)
     plans = {name: one.plans for name, one in found.items()}
     write_whole(plans_file(args.log), json.dumps(plans).encode())
-    records = [record for record in log.records if isinstance(record, KernelRecord)]
+    records = log.kernel_records
     console.print(f"{args.log}: {len({record.key for record in records})} kernels, {len(records)} measurements")
     if args.ship:
-        write_whole(SHIPPED, gzip.compress(text_of(records), mtime=0))
+        write_records(SHIPPED, records)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -91,12 +91,16 @@ def best_of(keys: list[str], ms: Floats) -> dict[str, float]:
     return found
 
 
+def without(data: Dataset, keys: Iterable[str], name: str) -> Dataset:
+    """Measurements of what a model left out does not have."""
+    return data.take(~np.isin(data.keys, list(keys)) & (data.models != name))
+
+
 def left_out(data: Dataset, name: str, plans: list[list[str]], fit: Fit) -> tuple[float, float, float]:
     """Spearman, median absolute relative error, and regret on one model, learned from the others."""
     own = {key for plan in plans for key in plan}
-    mine = np.isin(data.keys, list(own))
-    predict = fit(data.take(~mine & (data.models != name)))
-    test = data.take(mine)
+    predict = fit(without(data, own, name))
+    test = data.take(np.isin(data.keys, list(own)))
     ms = predict(test.rows)
     worked = np.isfinite(test.ms)
     error = np.median(np.abs(ms[worked] / test.ms[worked] - 1))

@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.collect_kernels import plans_file
+from benchmarks.cost_model import without
 from benchmarks.zoo import load
-from cost_model.dataset import Dataset, dataset
+from cost_model.dataset import dataset
 from cost_model.kernel_result import KernelResult
 from cost_model.kernel_task import KernelTask
 from cost_model.measure import Measurer
@@ -71,11 +72,6 @@ def search(
     return problem.best_ms, len(oracle.answers), along
 
 
-def without(data: Dataset, keys: Sequence[str], name: str) -> Dataset:
-    """Measurements of other models' kernels."""
-    return data.take(~np.isin(data.keys, list(keys)) & (data.models != name))
-
-
 def main() -> None:
     """Print the table, and write what was found along the way."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -98,7 +94,7 @@ def main() -> None:
             zoo = load(name)
             candidates = Candidates.prepare(zoo.mod, zoo.params, target, vary=True, known={})
             own = {key for plan in plans.get(name, []) for key in plan}
-            regressor = CostModel.fit(without(data, list(own), name))
+            regressor = CostModel.fit(without(data, own, name))
             rows = []
             for seed in range(args.seeds):
                 for predicted in (False, True):

@@ -100,12 +100,14 @@ class Collected:
     ----------
     plans : list of list of str
         Keys of the kernels of each plan, those that cost nothing left out.
-    kernels : set of str
-        Distinct kernels so far.
     """
 
     plans: list[list[str]] = field(default_factory=list)
-    kernels: set[str] = field(default_factory=set)
+
+    @property
+    def kernels(self) -> set[str]:
+        """Distinct kernels so far."""
+        return {key for plan in self.plans for key in plan}
 
 
 def collect(
@@ -145,9 +147,7 @@ def collect(
             model, kernel = next(sequences[name])
             problem = problem_of(model, oracle_of(name), rule_set("open"), Budget(), default=kernel)
             problem.cost_default()
-            keys = [key for key in problem.paid_keys(kernel) if key]
-            found[name].plans.append(keys)
-            found[name].kernels.update(keys)
+            found[name].plans.append([key for key in problem.paid_keys(kernel) if key])
             on_plan(name, found[name])
     return found
 

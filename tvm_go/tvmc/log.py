@@ -17,7 +17,7 @@ from cost_model.dataset import dataset
 from cost_model.regressor import CostModel
 from relay_passes.targets import as_target
 from tuning_logs import KernelRecord, TuningLog
-from tuning_logs.files import records_of, write_whole
+from tuning_logs.files import kernels_of, records_of, write_whole
 from tuning_logs.summary import TargetSummary, summary
 from tvm_go.collect import Collected, RandomPlans, collect_into, seed_of
 from tvm_go.errors import LogError, UsageError
@@ -147,8 +147,7 @@ def drive_collect(args: argparse.Namespace) -> int:
 def drive_train(args: argparse.Namespace) -> int:
     """Fit a cost model and say how well it explains what it saw."""
     check_output(Path(args.output), "the cost model")
-    records = [record for path in args.logs for record in records_of(path)]
-    data = dataset(record for record in records if isinstance(record, KernelRecord))
+    data = dataset(record for path in args.logs for record in kernels_of(path))
     CostModel.fit(data, seed=args.seed).save(args.output)
     print(
         f"{args.output}: learned from {len(data)} measurements of {len(set(data.keys))} kernels "
