@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.synthetic import synthetic
 from cost_model.dataset import features_of
 from cost_model.features import FEATURES, kernel_features, op_table
 from cost_model.loop_nest import loop_nest
-from cost_model.structure import structure
-from tvm_go.kernels import describe, members, returned_values
-from tvm_go.legalize import legalize
-from tvm_go.rules import rule_set
+from tests.partitions import partitioned, taken_apart
 
 
 @given(st.integers(0, 10**6), st.integers(1, 60))
 @settings(max_examples=50, deadline=None)
 def test_a_kernel_has_the_same_features_in_its_model_and_from_a_log(seed: int, num_ops: int) -> None:
-    graph = synthetic(num_ops, np.random.default_rng(seed))
-    priority = np.random.default_rng(seed).integers(0, 3, size=graph.num_edges)
-    kernel = legalize(graph, priority, rule_set("wide"))
-    starts, ops = members(kernel)
-    returned = returned_values(graph, kernel)
-    structures = [structure(graph, describe(graph, ops[a:b], returned)) for a, b in itertools.pairwise(starts)]
+    graph, kernel = partitioned(seed, num_ops)
+    structures = taken_apart(graph, kernel)
     here = kernel_features(graph, kernel, op_table(graph))
     assert here.shape == (len(structures), len(FEATURES))
     assert np.isfinite(here).all()
-    bytes_of_synthetic_graphs_are_their_own = [number for number, name in enumerate(FEATURES) if "bytes" in name]
-    others = np.delete(
-        np.arange(len(FEATURES)), [*bytes_of_synthetic_graphs_are_their_own, FEATURES.index("intensity")]
-    )
+    # a synthetic graph's bytes are its own; those from a log follow from the shapes
+    others = [number for number, name in enumerate(FEATURES) if "bytes" not in name and name != "intensity"]
     np.testing.assert_allclose(features_of(structures)[:, others], here[:, others])
 
 

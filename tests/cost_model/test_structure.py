@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 
 import numpy as np
@@ -12,16 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tvm import relay
 
-from benchmarks.synthetic import synthetic
-from cost_model.structure import Structure, structure, union
+from cost_model.structure import union
 from relay_passes.targets import as_target
 from tests.models import write_small_onnx
+from tests.partitions import partitioned, taken_apart
 from tvm_go.errors import LogError
-from tvm_go.graph import OpGraph
-from tvm_go.kernels import describe, kernel_keys, members, returned_values
-from tvm_go.legalize import legalize
+from tvm_go.kernels import kernel_keys, members
 from tvm_go.model import Model
-from tvm_go.rules import rule_set
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +27,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return Model.prepare(mod, params, as_target("llvm"))
 
 
-def taken_apart(graph: OpGraph, kernel: np.ndarray) -> list[Structure]:
-    starts, ops = members(kernel)
-    returned = returned_values(graph, kernel)
-    return [structure(graph, describe(graph, ops[a:b], returned)) for a, b in itertools.pairwise(starts)]
-
-
 @given(st.integers(0, 10**6), st.integers(1, 60))
 @settings(max_examples=50, deadline=None)
 def test_kernels_put_together_again_keep_their_keys(seed: int, num_ops: int) -> None:
-    graph = synthetic(num_ops, np.random.default_rng(seed))
-    priority = np.random.default_rng(seed).integers(0, 3, size=graph.num_edges)
-    kernel = legalize(graph, priority, rule_set("wide"))
+    graph, kernel = partitioned(seed, num_ops)
     saved = json.dumps(taken_apart(graph, kernel))
     again, of_op = union(json.loads(saved))
     assert kernel_keys(again, of_op) == kernel_keys(graph, kernel)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.synthetic import synthetic
+from tests.partitions import partitioned
 from tvm_go.kernels import describe, kernel_keys, members, returned_values
 from tvm_go.legalize import legalize
 from tvm_go.result import kernel_changes
@@ -17,9 +18,7 @@ from tvm_go.rules import rule_set
 @settings(max_examples=100, deadline=None)
 def test_interfaces_fit_together(seed: int, num_ops: int) -> None:
     """Each value that a kernel reads is an input, a constant, or returned by the kernel that makes it."""
-    graph = synthetic(num_ops, np.random.default_rng(seed))
-    priority = np.random.default_rng(seed).integers(0, 3, size=graph.num_edges)
-    kernel = legalize(graph, priority, rule_set("wide"))
+    graph, kernel = partitioned(seed, num_ops)
     starts, ops = members(kernel)
     returned = returned_values(graph, kernel)
     interfaces = [describe(graph, ops[a:b], returned) for a, b in itertools.pairwise(starts)]
