@@ -109,7 +109,7 @@ def label_ops(flow: Dataflow) -> relay.Function:
     """The same function with the number of each op written into its span, which passes carry along."""
     value_expr = given(flow)
     for op in range(len(flow.calls)):
-        call_again(flow, op, value_expr, span=lambda op: op_span(op))
+        call_again(flow, op, value_expr, span=op_span)
     return with_values(flow, value_expr)
 
 
