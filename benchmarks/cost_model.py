@@ -1,40 +1,53 @@
 """How well kernels of a model that was never seen are predicted: `python -m benchmarks.cost_model [LOG]`.
 
-Leaves one model out at a time. A kernel that the model left out shares with others is not learned from.
+Leaves one model out at a time, or one target. A kernel that the model left out shares with others is not learned from.
+Plots of what was predicted go to a folder; with ``--curve`` also how much the ensemble gains from more kernels.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import xgboost
+from numpy.typing import NDArray
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from scipy.stats import spearmanr
 
+from benchmarks import cost_model_plots
 from benchmarks.collect_kernels import plans_file
-from cost_model.dataset import Dataset, dataset
-from cost_model.features import Floats
+from cost_model.dataset import COLUMNS, Dataset, dataset
+from cost_model.features import FEATURES, Floats
 from cost_model.regressor import CostModel, roofline
+from cost_model.structure import Structure
 from tuning_logs.files import kernels_of
+from tvm_go.errors import LogError
 
-Fit = Callable[[Dataset], Callable[[Floats], Floats]]
-"""Learns from measurements; gives milliseconds (or a rank) of rows."""
+T = TypeVar("T")
+Texts = NDArray[np.str_]
+Predict = Callable[[Floats, Texts], Floats]
+"""From rows [R, len(COLUMNS)] and keys [R] of kernels to their milliseconds (or a rank) [R]."""
+Fit = Callable[[Dataset], Predict]
+"""Learns from measurements."""
+WAYS = ("roofline", "linear", "ranking", "ensemble", "network")
 _PLANS = 50
+_CURVE_SIZES = (250, 500, 1000, 2000, 4000, 8000)
 
 
-def by_roofline(data: Dataset) -> Callable[[Floats], Floats]:
+def by_roofline(data: Dataset) -> Predict:
     """Arithmetic and traffic, at a speed that fits the median."""
     worked = np.isfinite(data.ms)
     factor = np.median(np.log2(data.ms[worked]) - roofline(data.rows[worked]))
-    return lambda rows: np.exp2(roofline(rows) + factor)
+    return lambda rows, _: np.exp2(roofline(rows) + factor)
 
 
-def by_linear(data: Dataset) -> Callable[[Floats], Floats]:
+def by_linear(data: Dataset) -> Predict:
     """Ridge regression of the logarithm on all features."""
     worked = np.isfinite(data.ms)
     rows = np.nan_to_num(data.rows[worked])
@@ -42,14 +55,14 @@ def by_linear(data: Dataset) -> Callable[[Floats], Floats]:
     table = np.column_stack([(rows - middle) / scale, np.ones(len(rows))])
     weights = np.linalg.solve(table.T @ table + 3.0 * np.eye(table.shape[1]), table.T @ np.log2(data.ms[worked]))
 
-    def predict(rows: Floats) -> Floats:
+    def predict(rows: Floats, _: Texts) -> Floats:
         scaled = (np.nan_to_num(rows) - middle) / scale
         return np.asarray(np.exp2(np.clip(scaled @ weights[:-1] + weights[-1], -30, 30)))
 
     return predict
 
 
-def by_ranking(data: Dataset) -> Callable[[Floats], Floats]:
+def by_ranking(data: Dataset) -> Predict:
     """XGBoost's ranking objective, one group per model: ranks only."""
     worked = data.take(np.isfinite(data.ms))
     order = np.argsort(worked.models, kind="stable")
@@ -59,18 +72,29 @@ def by_ranking(data: Dataset) -> Callable[[Floats], Floats]:
     matrix.set_group(groups)
     params = {"objective": "rank:pairwise", "eta": 0.1, "max_depth": 8, "colsample_bytree": 0.5}
     booster = xgboost.train(params, matrix, 200)
-    return lambda rows: np.asarray(booster.predict(xgboost.DMatrix(rows)), dtype=np.float64)
+    return lambda rows, _: np.asarray(booster.predict(xgboost.DMatrix(rows)), dtype=np.float64)
 
 
-def by_ensemble(data: Dataset) -> Callable[[Floats], Floats]:
+def by_ensemble(data: Dataset) -> Predict:
     """The model that ships."""
     model = CostModel.fit(data)
-    return lambda rows: model.predict(rows).ms
+    return lambda rows, _: model.predict(rows).ms
 
 
-WAYS: dict[str, Fit] = {
-    "roofline": by_roofline, "linear": by_linear, "ranking": by_ranking, "ensemble": by_ensemble,
-}  # fmt: skip
+def network_on(structures: Mapping[str, Structure]) -> Fit:
+    """A graph network on the ops of kernels, given by their keys."""
+    from benchmarks.graph_network import KernelOps, by_network  # DGL takes seconds to import, and may be missing
+
+    kernels = KernelOps.of(structures)
+    return lambda data: by_network(kernels, data)
+
+
+def fits_of(ways: Iterable[str], structures: Mapping[str, Structure]) -> dict[str, Fit]:
+    """How each way learns; the structures are of all kernels, by key."""
+    of_rows: dict[str, Fit] = {
+        "roofline": by_roofline, "linear": by_linear, "ranking": by_ranking, "ensemble": by_ensemble,
+    }  # fmt: skip
+    return {way: of_rows[way] if way in of_rows else network_on(structures) for way in ways}
 
 
 def regret(predicted: dict[str, float], measured: dict[str, float], plans: list[list[str]]) -> float:
@@ -96,38 +120,146 @@ def without(data: Dataset, keys: Iterable[str], name: str) -> Dataset:
     return data.take(~np.isin(data.keys, list(keys)) & (data.models != name))
 
 
-def left_out(data: Dataset, name: str, plans: list[list[str]], fit: Fit) -> tuple[float, float, float]:
-    """Spearman, median absolute relative error, and regret on one model, learned from the others."""
+def split(data: Dataset, name: str, plans: list[list[str]]) -> tuple[Dataset, Dataset]:
+    """What to learn from if a model is left out, and its own kernels."""
     own = {key for plan in plans for key in plan}
-    predict = fit(without(data, own, name))
-    test = data.take(np.isin(data.keys, list(own)))
-    ms = predict(test.rows)
+    return without(data, own, name), data.take(np.isin(data.keys, list(own)))
+
+
+def split_by_target(data: Dataset) -> dict[str, tuple[Dataset, Dataset]]:
+    """For each target, the measurements on the others and its own.
+
+    Raises
+    ------
+    LogError
+        If there is one target only.
+    """
+    targets = np.unique(data.targets).tolist()
+    if len(targets) < 2:
+        raise LogError(
+            f"the log holds kernels of one target only ({targets[0]}): `tvm-go log merge` it with one of another"
+        )
+    return {one: (data.take(data.targets != one), data.take(data.targets == one)) for one in targets}
+
+
+def errors(test: Dataset, ms: Floats) -> Floats:
+    """Absolute relative error of what worked."""
     worked = np.isfinite(test.ms)
-    error = np.median(np.abs(ms[worked] / test.ms[worked] - 1))
-    rank = float(spearmanr(ms[worked], test.ms[worked]).statistic)
+    return np.abs(ms[worked] / test.ms[worked] - 1)
+
+
+def rank(test: Dataset, ms: Floats) -> float:
+    """Spearman's correlation of what worked."""
+    worked = np.isfinite(test.ms)
+    return float(spearmanr(ms[worked], test.ms[worked]).statistic)
+
+
+def figures(test: Dataset, ms: Floats, plans: list[list[str]]) -> tuple[float, float, float]:
+    """Spearman, median absolute relative error, and regret (NaN without plans) of what was predicted."""
     keys = test.keys.tolist()
-    return rank, float(error), regret(best_of(keys, ms), best_of(keys, test.ms), plans)
+    chosen = regret(best_of(keys, ms), best_of(keys, test.ms), plans)
+    return rank(test, ms), float(np.median(errors(test, ms))), chosen
 
 
-def main() -> None:
-    """Print the table."""
+def anchor_kinds(rows: Floats) -> Texts:
+    """Name of what each kernel mostly is: of the class of its anchor."""
+    words = [name.removeprefix("ops_") for name in FEATURES if name.startswith("ops_")]
+    first = COLUMNS.index(f"anchor_{words[0]}")
+    return np.array(words)[np.argmax(rows[:, first : first + len(words)], axis=1)]
+
+
+def learning_curve(splits: Sequence[tuple[Dataset, Dataset]], sizes: Iterable[int], fit: Fit) -> Floats:
+    """How the prediction of models left out gains from more kernels.
+
+    Parameters
+    ----------
+    splits : sequence of (what to learn from, the kernels of the model left out)
+    sizes : iterable of int
+        Numbers of kernels, drawn at random; the larger hold the smaller. All of them come last.
+
+    Returns
+    -------
+    float64 [S, 3]
+        Kernels learned from, median absolute relative error and Spearman, means over the models.
+    """
+    orders = [np.random.default_rng(0).permutation(np.unique(learned.keys)) for learned, _ in splits]
+    fewest, most = min(map(len, orders)), max(map(len, orders))
+    curve = []
+    for size in _progress([*(size for size in sizes if size < fewest), most], "learning curve"):
+        points = []
+        for order, (learned, test) in zip(orders, splits, strict=True):
+            keys = order[:size]
+            ms = fit(learned.take(np.isin(learned.keys, keys)))(test.rows, test.keys)
+            points.append((len(keys), np.median(errors(test, ms)), rank(test, ms)))
+        curve.append(np.mean(points, axis=0))
+    return np.array(curve)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table, and write the plots."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("log", nargs="?", type=Path, default=Path("build/kernels.jsonl"))
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
-    args = parser.parse_args()
-    plans: dict[str, list[list[str]]] = json.loads(plans_file(args.log).read_text())
-    data = dataset(kernels_of(args.log))
+    parser.add_argument("--leave-out", choices=("model", "target"), default="model")
+    parser.add_argument("--plots", type=Path, default=Path("build/plots"), help="folder; default: %(default)s")
+    parser.add_argument("--curve", action="store_true", help="plot a learning curve of the ensemble")
+    args = parser.parse_args(arguments)
+    try:
+        compare(args)
+    except LogError as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Predict what is left out in each way, print how well, and plot."""
+    records = kernels_of(args.log)
+    data = dataset(records)
+    plans: dict[str, list[list[str]]] = {}
+    if args.leave_out == "model":
+        plans = json.loads(plans_file(args.log).read_text())
+        splits = {name: split(data, name, own) for name, own in plans.items()}
+    else:
+        splits = split_by_target(data)
+    fits = fits_of(args.ways, {one.key: one.structure for one in records if one.structure is not None})
+    predicted: dict[str, dict[str, Floats]] = {way: {} for way in args.ways}  # by way and model left out
+    for name, (learned, test) in _progress(splits.items(), f"{args.leave_out}s left out"):
+        for way, fit in fits.items():
+            predicted[way][name] = fit(learned)(test.rows, test.keys)
+
     console = Console(width=160)
     table = Table(title=f"{len(data)} measurements of {len(set(data.keys.tolist()))} kernels", title_justify="left")
-    for column in ("model left out", *(f"{way}: rank, error, regret" for way in args.ways)):
-        table.add_column(column, justify="left" if column == "model left out" else "right")
-    figures = {}
-    for name, own in plans.items():
-        figures[name] = [left_out(data, name, own, WAYS[way]) for way in args.ways]
-        table.add_row(name, *(_cell(*one) for one in figures[name]))
-    means = np.nanmean(np.array(list(figures.values())), axis=0)
-    table.add_row("mean", *(_cell(*one) for one in means))
+    for column in ("left out", *(f"{way}:\nrank, error, regret" for way in args.ways)):
+        table.add_column(column, justify="left" if column == "left out" else "right")
+    rows = [
+        [figures(test, predicted[way][name], plans.get(name, [])) for way in args.ways]
+        for name, (_, test) in splits.items()
+    ]
+    for name, row in zip([*splits, "mean"], [*rows, np.nanmean(rows, axis=0)], strict=True):
+        table.add_row(name, *(_cell(*one) for one in row))
     console.print(table)
+    plot(args.plots, {name: test for name, (_, test) in splits.items()}, predicted)
+    if args.curve:
+        curve = learning_curve(list(splits.values()), _CURVE_SIZES, by_ensemble)
+        cost_model_plots.learning_curve(args.plots / "learning_curve.png", *curve.T)
+
+
+def plot(folder: Path, tests: Mapping[str, Dataset], predicted: Mapping[str, Mapping[str, Floats]]) -> None:
+    """Plots of what ways predict of models left out: ``predicted_WAY.png`` and ``errors_WAY.png``."""
+    keys = np.concatenate([test.keys[np.isfinite(test.ms)] for test in tests.values()])
+    kinds = np.concatenate([anchor_kinds(test.rows[np.isfinite(test.ms)]) for test in tests.values()])
+    for way, of_way in predicted.items():
+        if way == "ranking":  # no milliseconds
+            continue
+        pairs = {name: np.stack([test.ms, of_way[name]])[:, np.isfinite(test.ms)] for name, test in tests.items()}
+        cost_model_plots.predicted_against_measured(folder / f"predicted_{way}.png", pairs)
+        error = np.concatenate([errors(test, of_way[name]) for name, test in tests.items()])
+        cost_model_plots.errors_by_kind(folder / f"errors_{way}.png", error, kinds, keys)
+
+
+def _progress(steps: Collection[T], what: str) -> Iterable[T]:
+    """The steps, with a bar on a terminal."""
+    console = Console(stderr=True)
+    return track(steps, what, console=console, disable=not console.is_terminal)
 
 
 def _cell(rank: float, error: float, regret: float) -> str:
