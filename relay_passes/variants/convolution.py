@@ -14,6 +14,8 @@ from relay_passes.variants.variant import DEFAULT, Alter, Array, Site, Variant, 
 
 BLOCKS = (8, 16, 32)
 """Channels that lie side by side: the largest divisor of the channels that is no larger."""
+_SIDE_BY_SIDE = (4, 2, 1)  # vectors of a register tile, the best first
+_FEW_MORE = 0.05  # of the channels
 _MANY_VECTORS = 16  # so many channels are worth padding: the slice behind costs less than what whole vectors save
 _MOST_PARTS = 8  # kernels that a grouped convolution may fall into
 
@@ -170,8 +172,12 @@ def _as_matmul(site: Site, arguments: list[relay.Expr]) -> relay.Expr:
 
 
 def _missing_channels(site: Site) -> int:
-    """Output channels that fill the last vector."""
-    return -channels(site)[1] % site.lanes if site.lanes else 0
+    """Output channels that fill the last vector, and the last group of vectors that share a register tile if few do."""
+    outputs = channels(site)[1]
+    if not site.lanes or outputs % site.lanes == 0:
+        return 0
+    missing = [-outputs % (vectors * site.lanes) for vectors in _SIDE_BY_SIDE]
+    return next((more for more in missing if more <= _FEW_MORE * outputs), missing[-1])
 
 
 def _can_be_padded(site: Site) -> bool:
