@@ -1,7 +1,7 @@
 """Measure kernels of the benchmark models by random plans: `python -m benchmarks.collect_kernels [MODEL...]`.
 
-Goes on from its log when it is called again. Writes what ships (`tuning_logs/shipped/kernels.jsonl.gz`), and which
-kernels each plan has, beside the log: `benchmarks.cost_model` learns from both.
+Goes on from its log when it is called again. Writes which kernels each plan has beside the log: `benchmarks.cost_model`
+learns from both. What ships (``--ship``) is the log, compressed, and the cost model that was learned from it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from rich.console import Console
 from benchmarks.own_process import CORES
 from benchmarks.ship_records import MODELS
 from benchmarks.zoo import ALL_NAMES, load
+from cost_model.dataset import dataset
+from cost_model.kernel_tuning import isa_of
+from cost_model.pretrained import shipped_file
+from cost_model.regressor import CostModel
 from relay_passes.targets import as_target
 from tuning_logs import TuningLog
 from tuning_logs.files import write_whole
@@ -34,11 +38,14 @@ def main() -> None:
     """Collect, and write what ships."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=MODELS, metavar="MODEL", help=", ".join(ALL_NAMES))
-    parser.add_argument("--kernels", type=int, default=450, help="distinct kernels of each; default: %(default)s")
+    parser.add_argument(
+        "--kernels", type=int, default=400, help="distinct kernels of each at least; default: %(default)s"
+    )
+    parser.add_argument("--plans", type=int, default=50, help="of each at least; default: %(default)s")
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--log", type=Path, default=Path("build/kernels.jsonl"))
-    parser.add_argument("--ship", action="store_true", help=f"write {SHIPPED.name}")
+    parser.add_argument("--ship", action="store_true", help=f"write {SHIPPED.name} and a cost model")
     args = parser.parse_args()
     target = as_target("native")
     log = TuningLog(args.log)
@@ -53,13 +60,16 @@ def main() -> None:
     def tell(name: str, collected: Collected) -> None:
         console.print(f"{name}: {len(collected.plans)} plans, {len(collected.kernels)} kernels", highlight=False)
 
-    found = collect_into(log, models, target, kernels=args.kernels, seconds=args.seconds, on_plan=tell)
+    found = collect_into(
+        log, models, target, kernels=args.kernels, plans=args.plans, seconds=args.seconds, on_plan=tell
+    )
     plans = {name: one.plans for name, one in found.items()}
     write_whole(plans_file(args.log), json.dumps(plans).encode())
     records = log.kernel_records
     console.print(f"{args.log}: {len({record.key for record in records})} kernels, {len(records)} measurements")
     if args.ship:
         write_records(SHIPPED, records)
+        CostModel.fit(dataset(records)).save(shipped_file(str(isa_of(target))))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,9 @@ class MeasureConfig:
         Longest time for one kernel on the target: inputs, first run and timing.
     build_memory_mb : int
         Address space that a build worker may take beyond what it has after importing TVM.
+    visits : int
+        How often each kernel of a round is timed, one round of all after the other; the fastest visit counts. What
+        shares a machine with us comes and goes within seconds, and only ever adds time.
     workers : int
         Build workers at a time.
     batch_size : int
@@ -46,6 +49,7 @@ class MeasureConfig:
     min_repeat_ms: float = 1.0
     max_timing_ms: float = 200.0
     warmup: int = 1
+    visits: int = 1
     build_timeout_s: float = 20.0
     run_timeout_s: float = 10.0
     build_memory_mb: int = 3072
@@ -54,7 +58,7 @@ class MeasureConfig:
     batches_per_worker: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("number", "repeat", "build_memory_mb", "workers", "batch_size", "batches_per_worker"):
+        for name in ("number", "repeat", "visits", "build_memory_mb", "workers", "batch_size", "batches_per_worker"):
             if getattr(self, name) < 1:
                 raise ValueError(f"MeasureConfig.{name} is {getattr(self, name)}; it must be at least 1")
         for name in ("build_timeout_s", "run_timeout_s"):

@@ -1,6 +1,8 @@
 """What measuring a kernel gave: its times, a verdict on its numbers, or the reason why there are none."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 from enum import Enum
 from math import inf
 from statistics import median
@@ -67,6 +69,17 @@ class KernelResult:
     def ok(self) -> bool:
         """Whether the kernel ran, with right numbers."""
         return self.error_kind is None
+
+    def or_faster(self, other: KernelResult) -> KernelResult:
+        """The same, with the times of another measurement of the kernel where that was faster."""
+        faster = other if other.median_ms < self.median_ms else self
+        return replace(
+            self,
+            median_ms=faster.median_ms,
+            times_ms=faster.times_ms,
+            spread=faster.spread,
+            run_s=self.run_s + other.run_s,
+        )
 
 
 def timed_result(

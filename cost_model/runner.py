@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import tvm
@@ -70,8 +71,8 @@ class KernelRunner:
             There is no server any more.
         """
         try:
-            for kernel in kernels:
-                yield self._run_one(kernel)
+            results = (self._run_one(kernel) for kernel in kernels)
+            yield from results if self._config.visits == 1 else self._visit_again(kernels, list(results))
         except KeyboardInterrupt:  # the child is gone, the kernel may still be running
             self._give_up_session()
             raise
@@ -85,6 +86,15 @@ class KernelRunner:
     def close(self) -> None:
         """End the child."""
         self._child.close()
+
+    def _visit_again(self, kernels: Sequence[BuiltKernel], results: list[KernelResult]) -> list[KernelResult]:
+        """Time the kernels that work in further rounds, and keep the fastest times of each."""
+        for _ in range(self._config.visits - 1):
+            for index, kernel in enumerate(kernels):
+                if results[index].ok:
+                    again = self._run_one(replace(kernel, expected_path=None))
+                    results[index] = results[index].or_faster(again)
+        return results
 
     def _run_one(self, kernel: BuiltKernel) -> KernelResult:
         start = time.perf_counter()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tvm
 
-from cost_model.config import RpcConfig
+from cost_model.config import MeasureConfig, RpcConfig
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
 from cost_model.probes import measure_probes
@@ -30,7 +30,10 @@ from tvm_go.rules import RULE_SET_NAMES, rule_set
 from tvm_go.search import Budget
 
 _LOGGER = logging.getLogger(__name__)
-_PLANS_PER_FORM = 5  # preparing a model in other forms takes seconds
+_VISITS = 2  # of each kernel: what is learned from should be the kernel's own time
+_PLANS_PER_FORM = 10  # preparing a model in other forms takes seconds
+_MOST_FLIPPED = 6  # logarithm (base 2) of how many edges a plan differs on at most, on average
+_IN_VAIN = 100  # plans without a new kernel, after which a model has no more to give
 
 
 @dataclass
@@ -87,7 +90,8 @@ def random_partition(model: Model, rng: np.random.Generator) -> Int32:
     """FuseOps' partition with some edges merged or cut, as far as that is legal under a rule set."""
     graph = model.graph
     priority = encode(graph, model.default) * 2
-    flipped = rng.random(graph.num_edges) < np.exp2(-rng.uniform(1, 6))
+    wanted = np.exp2(rng.uniform(0, _MOST_FLIPPED))
+    flipped = rng.random(graph.num_edges) < min(0.5, wanted / max(1, graph.num_edges))
     priority[flipped] = np.where(priority[flipped] > 0, 0, 3)
     return legalize(graph, priority, rule_set(str(rng.choice(RULE_SET_NAMES))))
 
@@ -100,14 +104,21 @@ class Collected:
     ----------
     plans : list of list of str
         Keys of the kernels of each plan, those that cost nothing left out.
+    kernels : set of str
+        Distinct kernels so far.
+    in_vain : int
+        Plans since the last new kernel.
     """
 
     plans: list[list[str]] = field(default_factory=list)
+    kernels: set[str] = field(default_factory=set)
+    in_vain: int = 0
 
-    @property
-    def kernels(self) -> set[str]:
-        """Distinct kernels so far."""
-        return {key for plan in self.plans for key in plan}
+    def add(self, plan: list[str]) -> None:
+        """Take in the kernels of one more plan."""
+        self.plans.append(plan)
+        self.in_vain = self.in_vain + 1 if self.kernels.issuperset(plan) else 0
+        self.kernels.update(plan)
 
 
 def collect(
@@ -115,6 +126,7 @@ def collect(
     oracle_of: Callable[[str], KernelOracle],
     *,
     kernels: int,
+    plans: int = 1,
     seconds: float = float("inf"),
     on_plan: Callable[[str, Collected], None] = lambda name, collected: None,
 ) -> dict[str, Collected]:
@@ -126,8 +138,8 @@ def collect(
     ----------
     oracle_of : callable
         The oracle by the name of a model.
-    kernels : int
-        Distinct kernels of each model.
+    kernels, plans : int
+        Distinct kernels, and plans, of each model at least; a model that gives no new kernels is left.
     seconds : float
         When to stop all the same.
 
@@ -141,14 +153,16 @@ def collect(
     sequences = {name: iter(plans) for name, plans in models.items()}
     while sequences:
         for name in list(sequences):
-            if len(found[name].kernels) >= kernels or time.monotonic() >= deadline:
+            own = found[name]
+            enough = (len(own.kernels) >= kernels and len(own.plans) >= plans) or own.in_vain >= _IN_VAIN
+            if enough or time.monotonic() >= deadline:
                 del sequences[name]
                 continue
             model, kernel = next(sequences[name])
             problem = problem_of(model, oracle_of(name), rule_set("open"), Budget(), default=kernel)
             problem.cost_default()
-            found[name].plans.append([key for key in problem.paid_keys(kernel) if key])
-            on_plan(name, found[name])
+            own.add([key for key in problem.paid_keys(kernel) if key])
+            on_plan(name, own)
     return found
 
 
@@ -158,18 +172,19 @@ def collect_into(
     target: tvm.target.Target,
     *,
     kernels: int,
+    plans: int = 1,
     seconds: float = float("inf"),
     on_plan: Callable[[str, Collected], None] = lambda name, collected: None,
     rpc: RpcConfig | None = None,
 ) -> dict[str, Collected]:
     """As :func:`collect`, on one target, after the probes that tell what its device can do."""
-    with Measurer(target=str(target), rpc=rpc) as measurer:
+    with Measurer(target=str(target), config=MeasureConfig(visits=_VISITS), rpc=rpc) as measurer:
 
         def oracle_of(name: str) -> KernelOracle:
             return KernelOracle(str(target), measurer, log, try_tir=is_cpu(target), model=name)
 
         measure_probes(oracle_of(""))
-        return collect(models, oracle_of, kernels=kernels, seconds=seconds, on_plan=on_plan)
+        return collect(models, oracle_of, kernels=kernels, plans=plans, seconds=seconds, on_plan=on_plan)
 
 
 def seed_of(name: str, seed: int) -> int:
