@@ -19,6 +19,7 @@ from rich.table import Table
 
 from benchmarks.collect_kernels import plans_file
 from benchmarks.cost_model import without
+from benchmarks.cost_model_plots import search_curves
 from benchmarks.zoo import load
 from cost_model.dataset import dataset
 from cost_model.kernel_result import KernelResult
@@ -73,11 +74,12 @@ def search(
 
 
 def main() -> None:
-    """Print the table, and write what was found along the way."""
+    """Print the table, and write and plot what was found along the way."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=MODELS, metavar="MODEL")
     parser.add_argument("--kernels", type=Path, default=Path("build/kernels.jsonl"), help="to learn from")
     parser.add_argument("--curves", type=Path, default=Path("build/fewer_measurements.json"))
+    parser.add_argument("--plot", type=Path, default=Path("build/plots/fewer_measurements.png"))
     parser.add_argument("--budget", type=int, default=150)
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
@@ -111,6 +113,7 @@ def main() -> None:
                           f"{count:.0f}", f"{count / all_count:.2f}")  # fmt: skip
     args.curves.write_text(json.dumps(curves))
     console.print(table)
+    search_curves(args.plot, curves)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from tvm_go.problems import problem_of
 from tvm_go.rules import rule_set
 from tvm_go.search import Budget, Problem, strategy
 from tvm_go.tuning import tunable_kernels
-from tvm_go.verification import speedup
+from tvm_go.verification import speedup, verified_in_forms
 
 MODELS = (
     "squeezenet", "shufflenet", "resnet50", "densenet121", "inception_v1", "inception_v2", "mobilenet",
@@ -83,9 +83,11 @@ def tune_model(name: str, target: str, log: TuningLog, effort: Effort, seed: int
         problems = [
             (problem_of(model, oracle, rules, Budget(effort.budget, left())), model) for model in candidates.models
         ]
-        problem, model = fastest(
-            problems, lambda problem, model: speedup(candidates.default, problem, model, name, oracle)
-        )
+
+        def try_whole(problem: Problem, model: Model) -> float:
+            return speedup(verified_in_forms(candidates.default, problem, model, name, oracle))
+
+        problem, model = fastest(problems, try_whole)
         costs = ", ".join(f"{other.default_ms:.3f}" for other, _ in problems)
         console.print(f"{name} {isa}: forms {costs} ms, {time.monotonic() - start:.0f} s", highlight=False)
         if effort.budget:

@@ -45,7 +45,8 @@ class KernelOracle:
     model : str
         Name of the model that is tuned, for the log.
     predictor : Predictor, optional
-        Answers where it is sure; only the lowerings that it holds to be near the best are measured.
+        Answers for what the log does not hold, until that is confirmed; then only lowerings that it predicts to be near
+        the best are measured.
 
     Attributes
     ----------
@@ -83,8 +84,7 @@ class KernelOracle:
         """
         if self.predictor is not None:
             self._predict(self.predictor, graph, requests)
-        unsure = [(key, kernel) for key, kernel in requests if not self.is_guess(key)]
-        self.confirm(flow, graph, unsure)
+        self.confirm(flow, graph, [(key, kernel) for key, kernel in requests if not self.is_guess(key)])
         return [self.guesses[key].ms if self.is_guess(key) else self.best_ms(key) for key, _ in requests]
 
     def confirm(self, flow: Dataflow, graph: OpGraph, requests: Sequence[tuple[str, Kernel]]) -> list[float]:
@@ -96,7 +96,11 @@ class KernelOracle:
 
     def is_guess(self, key: str) -> bool:
         """Whether a kernel was predicted and not measured."""
-        return key in self.guesses and self.guesses[key].sure and key not in self.answers
+        return key in self.guesses and key not in self.answers
+
+    def least_ms(self, key: str) -> float | None:
+        """Milliseconds that a kernel which was only predicted takes at the least, as far as is likely; else None."""
+        return self.guesses[key].least_ms if self.is_guess(key) else None
 
     def measure(
         self, flow: Dataflow, graph: OpGraph, requests: Sequence[tuple[str, Kernel, Sequence[Lowering]]]
@@ -171,7 +175,8 @@ class KernelOracle:
         if unknown:
             structures = [structure(graph, kernel) for _, kernel in unknown]
             guesses = predictor.guess(structures, [self._lowerings(graph, key, kernel) for key, kernel in unknown])
-            self.guesses.update(zip((key for key, _ in unknown), guesses, strict=True))
+            pairs = zip((key for key, _ in unknown), guesses, strict=True)
+            self.guesses.update((key, guess) for key, guess in pairs if guess is not None)
 
     def _worth(self, key: str, lowerings: list[Lowering]) -> list[Lowering]:
         """Those of a kernel's lowerings that may be the best."""

@@ -14,7 +14,7 @@ from cost_model.structure import Structure
 from tuning_logs import KernelRecord
 from tvm_go.lowering import Lowering
 
-_SURE = 0.3  # spread of the ensemble (log2) up to which a prediction stands in for a measurement
+_DEVIATIONS = 1.0  # of the ensemble, by which a kernel may well be faster than predicted
 _LIKELY_FAILURE = 0.5
 _WORTH = 1.4  # a lowering that is predicted to take more than this times the best one's time is not measured
 _REFIT_EVERY = 40  # measurements
@@ -27,15 +27,15 @@ class Guess:
     Attributes
     ----------
     ms : float
-        Milliseconds by its best lowering.
-    sure : bool
-        Whether that may stand in for a measurement.
+        Milliseconds by its best lowering; ``inf`` if all are likely to fail.
+    least_ms : float
+        What it takes if the ensemble is off by a standard deviation, and it does not fail.
     worth : tuple of Lowering
         Lowerings that may be the best one.
     """
 
     ms: float
-    sure: bool
+    least_ms: float
     worth: tuple[Lowering, ...]
 
 
@@ -63,8 +63,10 @@ class Predictor:
         self.records = [one for one in self.records if one.model.startswith(PROBE)]
         self._device = device_row(probe_times(self.records), self.target, self.host_cpu)
 
-    def guess(self, structures: Sequence[Structure], lowerings: Sequence[Sequence[Lowering]]) -> list[Guess]:
+    def guess(self, structures: Sequence[Structure], lowerings: Sequence[Sequence[Lowering]]) -> list[Guess | None]:
         """Predict kernels, each by those of its lowerings that are predictable; the others are always worth measuring.
+
+        A kernel without a predictable lowering gives None.
 
         Parameters
         ----------
@@ -76,26 +78,25 @@ class Predictor:
         pairs = [
             (row, lowering) for row, can_take in enumerate(lowerings) for lowering in can_take if lowering in LOWERINGS
         ]
-        if not pairs:
-            return [Guess(np.inf, False, tuple(can_take)) for can_take in lowerings]
         rows = np.array([full_row(table[row], lowering, self._device) for row, lowering in pairs])
         found = self.model.predict(rows)
-        guesses = []
+        guesses: list[Guess | None] = []
         first = 0
         for can_take in lowerings:
             own = [lowering for lowering in can_take if lowering in LOWERINGS]
             part = slice(first, first + len(own))
             first += len(own)
-            ms, spread, failure = found.ms[part], found.spread[part], found.failure[part]
-            works = failure < _LIKELY_FAILURE
-            if not works.any():
-                guesses.append(Guess(np.inf, False, tuple(can_take)))
+            ms, spread, works = found.ms[part], found.spread[part], found.failure[part] < _LIKELY_FAILURE
+            if not own:
+                guesses.append(None)
                 continue
-            best = int(np.argmin(np.where(works, ms, np.inf)))
-            near = works & (ms <= _WORTH * ms[best] * np.exp2(spread + spread[best]))
+            least = ms * np.exp2(-_DEVIATIONS * spread)
+            best = int(np.argmin(np.where(works, ms, np.inf))) if works.any() else int(np.argmin(least))
+            near = (works | ~works.any()) & (ms <= _WORTH * ms[best] * np.exp2(spread + spread[best]))
             worth = [lowering for lowering, is_near in zip(own, near.tolist(), strict=True) if is_near]
             tuned = [lowering for lowering in can_take if lowering not in LOWERINGS]
-            guesses.append(Guess(float(ms[best]), bool(spread[best] <= _SURE), (*worth, *tuned)))
+            expected = float(ms[best]) if works.any() else np.inf
+            guesses.append(Guess(expected, float(least[best]), (*worth, *tuned)))
         return guesses
 
     def learn(self, record: KernelRecord) -> None:

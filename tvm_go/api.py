@@ -75,8 +75,8 @@ def tune(
     extra_records
         A tuning log whose tuned kernels are tried too; it must be of such a CPU.
     cost_model
-        A file of :meth:`cost_model.regressor.CostModel.save`: kernels of which it is sure are predicted, and measured
-        only before a plan that holds them becomes the best. None measures every kernel.
+        A file of :meth:`cost_model.regressor.CostModel.save`, or ``shipped`` for the one that comes with the package:
+        kernels are predicted, and measured only in plans that may be the best. None measures every kernel.
     rpc
         An existing RPC tracker; None starts a tracker and a server on this machine.
     measure

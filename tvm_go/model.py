@@ -54,10 +54,26 @@ class Model:
     @staticmethod
     def with_variants(base: tvm.IRModule, names: Sequence[str] | None, target: tvm.target.Target) -> Model:
         """Give the ops of a base module their forms; None leaves all to TVM."""
-        prepared = finish(base, target=target, variants=names)
-        flow = read(prepared)
         chosen = {op: name for op, name in enumerate(names or ()) if name != DEFAULT}
-        return Model(prepared, flow, to_graph(flow), default_partition(prepared, target=target), target, chosen)
+        return Model._of(finish(base, target=target, variants=names), target, chosen)
+
+    @staticmethod
+    def of_plan(mod: tvm.IRModule | relay.Function, params: Mapping[str, Any] | None, plan: GraphPlan) -> Model:
+        """A model in the forms of a plan.
+
+        Raises
+        ------
+        PlanError
+            If the plan is for another model.
+        """
+        model = Model._of(_in_forms(mod, params, plan), as_target(plan.target), plan.variants)
+        plan.check(model.graph)
+        return model
+
+    @staticmethod
+    def _of(prepared: tvm.IRModule, target: tvm.target.Target, variants: dict[int, str]) -> Model:
+        flow = read(prepared)
+        return Model(prepared, flow, to_graph(flow), default_partition(prepared, target=target), target, variants)
 
     def plan(self, kernel: Int32, rules: str, lowering: Sequence[Lowering] = (), **provenance: Any) -> GraphPlan:
         """A partition as a plan for this model."""
@@ -91,7 +107,11 @@ def planned(mod: tvm.IRModule | relay.Function, params: Mapping[str, Any] | None
     PlanError
         If the plan is for another model.
     """
+    return apply(_in_forms(mod, params, plan), plan)
+
+
+def _in_forms(mod: tvm.IRModule | relay.Function, params: Mapping[str, Any] | None, plan: GraphPlan) -> tvm.IRModule:
     target = as_target(plan.target)
     base = prepare_base(mod, params, target=target)
     names = plan.variants_of(len(read(base).calls)) if plan.variants else None
-    return apply(finish(base, target=target, variants=names), plan)
+    return finish(base, target=target, variants=names)

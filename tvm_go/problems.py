@@ -40,5 +40,5 @@ def problem_of(
         on_progress,
         {} if known is None else known,
         confirm=lambda requests: oracle.confirm(flow, graph, requests),
-        is_guess=oracle.is_guess,
+        least=oracle.least_ms,
     )

@@ -20,11 +20,11 @@ from cost_model.kernel_tuning import TunableKernel, isa_of, tune_kernels
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
 from cost_model.predictor import Predictor
+from cost_model.pretrained import cost_model_of
 from cost_model.probes import measure_probes
 from cost_model.provenance import host_cpu, versions
-from cost_model.regressor import CostModel
 from relay_passes.targets import as_target, is_cpu
-from tuning_logs import KernelRecord, TuningLog
+from tuning_logs import KernelRecord, PlanRecord, TuningLog
 from tuning_logs.shipped import lowerings_from, shipped_forms, shipped_lowerings
 from tvm_go.by_rule import lowerings_by_rule
 from tvm_go.candidates import Candidates, fastest
@@ -37,7 +37,7 @@ from tvm_go.problems import problem_of
 from tvm_go.result import TuneResult, summarize
 from tvm_go.rules import rule_set
 from tvm_go.search import Budget, Problem, strategy
-from tvm_go.verification import measured_plan, speedup, verified
+from tvm_go.verification import measured_plan, speedup, verified, verified_in_forms
 
 TASKS = ("variants", "lowering", "fusion")
 """What a plan decides."""
@@ -113,7 +113,7 @@ def tune_graph(
     _check_back_end(parsed)
     lower = "lowering" in decide and is_cpu(parsed)
     tuned = tuned_lowerings(parsed, shipped=shipped_records and lower, extra=extra_records)
-    regressor = CostModel.load(cost_model) if cost_model is not None else None
+    regressor = cost_model_of(cost_model, isa=isa_of(parsed), target=str(parsed)) if cost_model is not None else None
     watch = Stopwatch()
     with _log_of(log) as records, Measurer(target=str(parsed), config=measure, rpc=rpc) as measurer:
         with watch.stage("prepare", callbacks):
@@ -154,6 +154,12 @@ def tune_graph(
             lowering = lowerings_by_rule(model.graph, problem.best, problem.paid_keys(problem.best), oracle.tuned)
             return model.plan(problem.best, rules, lowering, **details)
 
+        tried: list[tuple[PlanRecord, Model]] = []
+
+        def try_whole(problem: Problem, model: Model) -> float:
+            tried.append((verified_in_forms(default, problem, model, name, oracle), model))
+            return speedup(tried[-1][0])
+
         record = None
         with contextlib.suppress(KeyboardInterrupt):  # what was measured is logged; the best plan so far is returned
             with watch.stage("variants", callbacks):
@@ -163,9 +169,7 @@ def tune_graph(
                 problems = [(baseline, default), *((asked(model), model) for model in candidates.models[1:])]
                 problem, model = problems[-1]
                 if budget:
-                    problem, model = fastest(
-                        problems, lambda problem, model: speedup(default, problem, model, name, oracle)
-                    )
+                    problem, model = fastest(problems, try_whole)
             with watch.stage("search", callbacks):
                 if budget and "fusion" in decide:
                     search(problem, np.random.default_rng(seed))
@@ -176,6 +180,12 @@ def tune_graph(
                     tune_kernels(kernels, oracle, trials=kernel_trials, seed=seed, target=parsed, seconds=left)
             with watch.stage("verify", callbacks):
                 record = verified(default, model, found_plan(), name, oracle, ablate=ablate)
+                faster = [(speedup(one), model) for one, model in tried if one.verdict == "faster"]
+                if record.verdict != "faster" and faster:
+                    _, model = max(faster, key=lambda pair: pair[0])
+                    problem = asked(model)
+                    problem.cost_default()
+                    record = verified(default, model, found_plan(), name, oracle, ablate=ablate)
         stages = [watch.seconds.get(stage, 0.0) for stage in ("default", "variants", "search", "tune")]
         searching = sum(stages) - measurer.build_seconds - measurer.run_seconds
         spent = {

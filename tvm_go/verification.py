@@ -26,10 +26,14 @@ def measured_plan(
     return model.plan(kernel, problem.rules.name, lowering, **provenance)
 
 
-def speedup(default: Model, problem: Problem, model: Model, name: str, oracle: KernelOracle) -> float:
-    """How many times faster than TVM's default build a model is in its forms, fused as by default; 0 if it fails."""
+def verified_in_forms(default: Model, problem: Problem, model: Model, name: str, oracle: KernelOracle) -> PlanRecord:
+    """The verdict on a model in its forms, fused as by default."""
     plan = measured_plan(problem, model, problem.default, oracle)
-    record = verified(default, model, plan, name, oracle, ablate=False)
+    return verified(default, model, plan, name, oracle, ablate=False)
+
+
+def speedup(record: PlanRecord) -> float:
+    """How many times faster than TVM's default build a plan is as a whole; 0 if it fails."""
     return 0.0 if record.verdict in ("wrong", "failed") else record.default_ms / record.plan_ms
 
 

@@ -126,40 +126,42 @@ def test_a_kernel_whose_lowerings_all_fail_costs_infinity(sums: Case, monkeypatc
     assert "LLVM says no" in oracle.best(sums.key).error_msg
 
 
-class Sure:
+class Knowing:
     """Stands in for a predictor that knows one answer."""
 
-    def __init__(self, guess: Guess) -> None:
+    def __init__(self, guess: Guess | None) -> None:
         self.answer = guess
         self.learned: list[KernelRecord] = []
 
-    def guess(self, structures: Sequence[Structure], lowerings: Sequence[Sequence[Lowering]]) -> list[Guess]:
+    def guess(self, structures: Sequence[Structure], lowerings: Sequence[Sequence[Lowering]]) -> list[Guess | None]:
         return [self.answer for _ in structures]
 
     def learn(self, record: KernelRecord) -> None:
         self.learned.append(record)
 
 
-def test_a_sure_prediction_stands_in_until_it_is_confirmed(sums: Case) -> None:
-    oracle, predictor = sums.oracle(), Sure(Guess(0.5, True, (TIR,)))
+def test_a_prediction_stands_in_until_it_is_confirmed(sums: Case) -> None:
+    oracle, predictor = sums.oracle(), Knowing(Guess(0.5, 0.4, (TIR,)))
     oracle.predictor = cast(Predictor, predictor)
     assert sums.ask(oracle) == 0.5
     assert oracle.is_guess(sums.key)
+    assert oracle.least_ms(sums.key) == 0.4
     assert oracle.measured == 0
     flow, graph = sums.model.flow, sums.model.graph
     (milliseconds,) = oracle.confirm(flow, graph, [(sums.key, sums.kernel)])
     assert (oracle.measured, sums.logged()) == (1, ["tir"])  # what is predicted to be slow is not measured
     assert milliseconds == sums.ask(oracle) != 0.5
     assert not oracle.is_guess(sums.key)
+    assert oracle.least_ms(sums.key) is None
     assert [record.lowering for record in predictor.learned] == ["tir"]
 
 
-def test_what_the_predictor_is_not_sure_of_is_measured_and_what_is_logged_not_predicted(sums: Case) -> None:
-    unsure = sums.oracle()
-    unsure.predictor = cast(Predictor, Sure(Guess(0.5, False, (TE, TIR))))
-    milliseconds = sums.ask(unsure)
-    assert unsure.measured == 2
+def test_what_the_predictor_does_not_know_is_measured_and_what_is_logged_not_predicted(sums: Case) -> None:
+    unknowing = sums.oracle()
+    unknowing.predictor = cast(Predictor, Knowing(None))
+    milliseconds = sums.ask(unknowing)
+    assert unknowing.measured == 2
     again = sums.oracle()
-    again.predictor = cast(Predictor, Sure(Guess(0.5, True, (TE, TIR))))
+    again.predictor = cast(Predictor, Knowing(Guess(0.5, 0.4, (TE, TIR))))
     assert sums.ask(again) == milliseconds
     assert (again.measured, again.hits) == (0, 2)

@@ -1,6 +1,7 @@
 """Tuning as a whole, on a small real model: real builds, a real tracker and server."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,12 @@ from tvm.contrib.graph_executor import GraphModule
 import tvm_go
 from cost_model import MeasureConfig
 from tests.models import write_small_onnx
+from tests.tuning_logs import samples
 from tuning_logs import KernelRecord, PlanRecord, TuningLog
+from tvm_go import tuning, verification
 from tvm_go.errors import LogError, PlanError, UnsupportedModelError, UsageError
 from tvm_go.model import Model
-from tvm_go.plan import Decisions
+from tvm_go.plan import Decisions, GraphPlan
 from tvm_go.search import Problem
 from tvm_go.tuning import TuneCallbacks, tune_graph
 
@@ -70,6 +73,30 @@ def test_tune_build_resume_and_replay(small: tuple[tvm.IRModule, dict[str, tvm.n
         expected = outputs(relay.build(mod, tvm.target.Target(first.plan.target), params=params), values)
     built = tvm_go.build(mod, params, plan=first.plan)
     np.testing.assert_allclose(outputs(built, values), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_candidate_that_was_faster_is_returned_where_the_plan_of_the_search_is_not(
+    small: tuple[tvm.IRModule, dict[str, tvm.nd.NDArray]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts, seen = ["faster", "slower", "faster"], []
+
+    def verified(default: Model, model: Model, plan: GraphPlan, *_: object, **__: object) -> PlanRecord:
+        seen.append(plan.key)
+        return samples.plan(plan_key=plan.key, workload=plan.workload, verdict=verdicts[len(seen) - 1])
+
+    def fastest(
+        pairs: list[tuple[Problem, Model]], speedup: Callable[[Problem, Model], float]
+    ) -> tuple[Problem, Model]:
+        speedup(*pairs[-1])
+        return pairs[-1]
+
+    for place in (tuning, verification):
+        monkeypatch.setattr(place, "verified", verified)
+    monkeypatch.setattr(tuning, "fastest", fastest)
+    mod, params = small
+    result = tune_graph(mod, params, log=tmp_path / "l", budget=40, measure=_QUICK)
+    assert seen[2] == seen[0] == result.plan.key
+    assert result.verdict in ("faster", "default")  # default: the candidate is TVM's own
 
 
 def test_an_interrupt_keeps_the_log_and_gives_the_best_plan_so_far(

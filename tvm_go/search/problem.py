@@ -33,9 +33,9 @@ class Budget:
 class Problem:
     """Partitions of one graph, costed by an oracle; remembers the best one.
 
-    The cost of a partition is the sum of its kernels' milliseconds. The oracle may predict some of them; before a
-    partition becomes the best one, all of its kernels are confirmed by measuring, so that predictions save measurements
-    and never choose. Predictions cost no budget.
+    The cost of a partition is the sum of its kernels' milliseconds. The oracle may predict some of them. They are
+    confirmed by measuring where they matter: in a partition that would be the best one if they took the least that is
+    likely. So predictions save measurements and never choose. They cost no budget.
     """
 
     graph: OpGraph
@@ -46,7 +46,7 @@ class Problem:
     on_progress: Callable[[Problem], None] = lambda problem: None
     known: dict[str, float] = field(default_factory=dict)  # milliseconds by kernel key
     confirm: Oracle | None = None  # measures what the oracle only predicted
-    is_guess: Callable[[str], bool] = lambda key: False
+    least: Callable[[str], float | None] = lambda key: None  # what a kernel that was only predicted takes at the least
     best: Int32 = field(init=False)
     best_ms: float = field(init=False, default=float("inf"))
     default_ms: float = field(init=False, default=float("inf"))
@@ -60,7 +60,7 @@ class Problem:
     @property
     def spent(self) -> int:
         """Distinct kernels asked so far, predictions left out."""
-        return len(self.known) - (sum(map(self.is_guess, self.known)) if self.confirm else 0)
+        return sum(self.least(key) is None for key in self.known)
 
     @property
     def exhausted(self) -> bool:
@@ -69,7 +69,7 @@ class Problem:
     def cost_default(self) -> float:
         """Milliseconds of the default partition; measured whatever the budget, for all else is compared with it."""
         self._ask(self._unknown(self.default))
-        self._settle(self.default)
+        self._settle([self.default])
         self.default_ms = self.known_cost(self.default)
         return self.default_ms
 
@@ -95,13 +95,13 @@ class Problem:
             if fits:
                 wanted |= more
         self._ask(wanted)
+        self._settle([kernel for kernel, fits in zip(partitions, affordable, strict=True) if fits])
         return [self.known_cost(kernel) if fits else None for kernel, fits in zip(partitions, affordable, strict=True)]
 
     def known_cost(self, kernel: Int32) -> float:
         """Milliseconds of a partition whose kernels are all known; ``nan`` if one is not."""
+        self._settle([kernel])
         total = self._sum(kernel)
-        if total < self.best_ms and self._settle(kernel):
-            total = self._sum(kernel)
         if total < self.best_ms:
             self.best, self.best_ms = kernel, total
             self.history.append((self.spent, total))
@@ -116,14 +116,20 @@ class Problem:
     def _sum(self, kernel: Int32) -> float:
         return float(sum(self.known.get(key, float("nan")) for key in self.paid_keys(kernel) if key))
 
-    def _settle(self, kernel: Int32) -> bool:
-        """Measure the kernels of a partition that were only predicted; False if there are none."""
-        guessed = self._described(kernel, self.is_guess) if self.confirm else {}
+    def _least_sum(self, kernel: Int32) -> float:
+        lows = [(self.least(key), self.known.get(key, float("nan"))) for key in self.paid_keys(kernel) if key]
+        return sum(ms if low is None else low for low, ms in lows)
+
+    def _settle(self, partitions: Sequence[Int32]) -> None:
+        """Measure the predicted kernels of partitions that may be the best."""
+        guessed: dict[str, Kernel] = {}
+        for kernel in partitions if self.confirm else ():
+            if self._least_sum(kernel) < self.best_ms:
+                guessed |= self._described(kernel, lambda key: self.least(key) is not None)
         if self.confirm and guessed:
             for key, milliseconds in zip(guessed, self.confirm(list(guessed.items())), strict=True):
                 self.known[key] = milliseconds
             self.on_progress(self)
-        return bool(guessed)
 
     def _ask(self, needed: dict[str, Kernel]) -> None:
         if needed:

@@ -70,7 +70,7 @@ def add_tune_graph_parser(subparsers: Any, _: argparse.ArgumentParser, __: objec
         "--no-shipped-records", action="store_true", help="leave out the tuned kernels that come with tvm-go."
     )
     parser.add_argument("--records", metavar="FILE", help="another log whose tuned kernels to try too.")
-    parser.add_argument("--cost-model", metavar="FILE", help="predict kernels by it (`log train`) and measure fewer.")
+    parser.add_argument("--cost-model", metavar="FILE", help="predict kernels, measure fewer; 'shipped': by ours.")
     parser.add_argument("--rpc-tracker", metavar="HOST:PORT", help="measure through this tracker; default: our own.")
     parser.add_argument("--rpc-key", metavar="KEY", help="key of the devices at the tracker.")
     parser.add_argument("--model-format", choices=frontends.get_frontend_names(), help="default: by file ending.")
