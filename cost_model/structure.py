@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tvm_go.errors import LogError
-from tvm_go.graph import Int32, OpGraph, ValueKind, vocabulary
+from tvm_go.graph import Int32, OpGraph, ValueKind, item_bytes, vocabulary
 from tvm_go.kernels import Kernel
 
 Structure = dict[str, Any]
@@ -42,7 +41,7 @@ def structure(graph: OpGraph, kernel: Kernel) -> Structure:
                 number(value)
     ops = []
     for op in kernel.ops:
-        made = _outputs(graph, op)
+        made = graph.outputs_of(op)
         arguments: dict[int, Any] = {}
         for use in range(graph.use_start[op], graph.use_start[op + 1]):
             value, argument = number(int(graph.use_value[use])), int(graph.use_arg[use])
@@ -106,7 +105,7 @@ def _arrays(
     names, name_id = vocabulary([row[0] for row in ops])
     attrs, attr_id = vocabulary([row[1] for row in ops])
     dtypes, dtype_id = vocabulary([value[0] for value in values])
-    item_bytes = np.array([_item_bytes(dtype) for dtype in dtypes], dtype=np.int64)
+    sizes = np.array([item_bytes(dtype) for dtype in dtypes], dtype=np.int64)
     starts = np.zeros(len(values) + 1, dtype=np.int64)
     np.cumsum([len(value[1]) for value in values], out=starts[1:])
     produced = np.array(producers, dtype=np.int32).reshape(-1, 2)
@@ -129,7 +128,7 @@ def _arrays(
         value_dtype=dtype_id,
         value_shape_start=starts,
         shape_dims=np.array([extent for value in values for extent in value[1]], dtype=np.int64),
-        value_bytes=np.array([math.prod(value[1]) for value in values], dtype=np.int64) * item_bytes[dtype_id],
+        value_bytes=np.array([math.prod(value[1]) for value in values], dtype=np.int64) * sizes[dtype_id],
         value_scalar=scalar,
         use_value=read[:, 0].copy(),
         use_op=read[:, 1].copy(),
@@ -138,16 +137,3 @@ def _arrays(
         output_values=np.array(outputs, dtype=np.int32),
         input_names=(),
     )
-
-
-def _outputs(graph: OpGraph, op: int) -> list[int]:
-    first = value = int(graph.op_first_value[op])
-    while value < graph.num_values and graph.value_op[value] == op:
-        value += 1
-    return list(range(first, value))
-
-
-def _item_bytes(dtype: str) -> int:
-    """What one element takes in memory: TVM packs no elements into one byte."""
-    bits = re.search(r"(\d+)(?:x(\d+))?$", dtype)
-    return 1 if bits is None else (int(bits[1]) * int(bits[2] or 1) + 7) // 8

@@ -12,7 +12,7 @@ from tvm import relay
 
 from relay_passes.dataflow import Dataflow, Operator, Value, flatten, read
 from relay_passes.flops import op_flops
-from tvm_go.graph import OpGraph, ValueKind, vocabulary
+from tvm_go.graph import OpGraph, ValueKind, item_bytes, vocabulary
 
 #: Scalars of these types are compiled into a kernel; all other constants become parameters (FuseOps' rule).
 _INLINED = {"int32", "int64", "float32", "float64", "bool"}
@@ -54,7 +54,7 @@ def to_graph(flow: Dataflow) -> OpGraph:
     uses = np.array(rows, dtype=np.int32).reshape(-1, 4)
     starts = np.zeros(len(shapes) + 1, dtype=np.int64)
     np.cumsum([len(shape) for shape in shapes], out=starts[1:])
-    item_bytes = np.array([_item_bytes(tvm.DataType(text)) for text in dtype_vocabulary], dtype=np.int64)
+    sizes = np.array([item_bytes(text) for text in dtype_vocabulary], dtype=np.int64)
     elements = np.array([math.prod(shape) for shape in shapes], dtype=np.int64)
     return OpGraph(
         op_names=name_vocabulary,
@@ -78,7 +78,7 @@ def to_graph(flow: Dataflow) -> OpGraph:
         value_dtype=dtype_id,
         value_shape_start=starts,
         shape_dims=np.array([d for shape in shapes for d in shape], dtype=np.int64),
-        value_bytes=elements * item_bytes[dtype_id],
+        value_bytes=elements * sizes[dtype_id],
         value_scalar=np.array([_scalar(value) for value in flow.values], dtype=np.float64),
         use_value=uses[:, 0].copy(),
         use_op=uses[:, 1].copy(),
@@ -116,11 +116,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tvm.ir.Array | list | tuple):
         return [_plain(part) for part in value]
     return str(value)
-
-
-def _item_bytes(dtype: tvm.DataType) -> int:
-    """What one element takes in memory: TVM packs no elements into one byte."""
-    return int(dtype.bits * dtype.lanes + 7) // 8
 
 
 def _argument_shapes(arguments: list[Any], shapes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:

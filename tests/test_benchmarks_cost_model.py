@@ -130,6 +130,17 @@ def test_the_comparison_is_printed_and_plotted(
     assert written == dict.fromkeys(names | {"learning_curve"}, PNG)
 
 
+def test_a_target_can_be_left_out_of_two_and_not_of_one(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [str(log), "--ways", "linear", "--leave-out", "target", "--plots", str(log.parent / "plots")]
+    with pytest.raises(SystemExit, match=r"kernels of one target only .*: `tvm-go log merge` it with one of another"):
+        cost_model.main(arguments)
+    records = kernels_of(log)
+    with log.open("a") as file:
+        file.writelines(replace(one, target=f"{one.target} -num-cores=9").to_json_line() + "\n" for one in records)
+    cost_model.main(arguments)
+    assert "-num-cores=9" in capsys.readouterr().out
+
+
 def test_a_learning_curve_ends_at_all_kernels(log: Path) -> None:
     data = dataset(kernels_of(log))
     plans = json.loads(log.with_suffix(".plans.json").read_text())

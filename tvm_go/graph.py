@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
@@ -244,9 +245,22 @@ class OpGraph:
         start, stop = self.value_shape_start[value : value + 2]
         return tuple(int(d) for d in self.shape_dims[start:stop])
 
+    def outputs_of(self, op: int) -> range:
+        """The values that an op makes."""
+        first = stop = int(self.op_first_value[op])
+        while stop < self.num_values and self.value_op[stop] == op:
+            stop += 1
+        return range(first, stop)
+
     def name(self, op: int) -> str:
         """Operator name of one op."""
         return self.op_names[self.op_name[op]]
+
+
+def item_bytes(dtype: str) -> int:
+    """What one element of a dtype, as TVM writes it, takes in memory: TVM packs no elements into one byte."""
+    bits = re.search(r"(\d+)(?:x(\d+))?$", dtype)
+    return 1 if bits is None else (int(bits[1]) * int(bits[2] or 1) + 7) // 8
 
 
 def vocabulary(texts: Sequence[str]) -> tuple[tuple[str, ...], Int32]:

@@ -76,11 +76,7 @@ def describe(graph: OpGraph, ops: Int32, returned: NDArray[np.bool_]) -> Kernel:
         for value in graph.use_value[graph.use_start[op] : graph.use_start[op + 1]].tolist():
             if graph.value_op[value] not in inside and np.isnan(graph.value_scalar[value]):
                 inputs[value] = None
-        value = int(graph.op_first_value[op])
-        while value < graph.num_values and graph.value_op[value] == op:
-            if returned[value]:
-                outputs.append(value)
-            value += 1
+        outputs += [value for value in graph.outputs_of(op) if returned[value]]
     return Kernel(tuple(ops.tolist()), tuple(inputs), tuple(outputs))
 
 
