@@ -11,6 +11,7 @@ import contextlib
 import json
 import statistics
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,9 @@ def times_ms(contenders: Sequence[Peer]) -> dict[str, float | str]:
     times: dict[str, list[float]] = {}
     with contextlib.ExitStack() as stack:
         running: dict[str, OwnProcess] = {}
-        for contender in contenders:
-            started = start(contender)
+        with ThreadPoolExecutor(len(CORES)) as pool:  # each is stopped once it is prepared
+            all_started = list(pool.map(start, contenders))
+        for contender, started in zip(contenders, all_started, strict=True):
             if isinstance(started, PeerError):
                 found[contender.name] = str(started)
             else:

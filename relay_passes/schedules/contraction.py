@@ -93,7 +93,15 @@ def contraction_tilings(block: Block, shape: Shape, machine: Machine) -> list[Ti
     extents = shape.row_extents(block)
     outer = math.prod(block.spatial) // (shape.lanes * shape.columns * math.prod(extents))
     width = block.spatial[shape.rows[0]] if shape.fused else None
-    tiles = register_tiles(shape.columns, extents, machine, reused=shape.reused, outer=outer, fused_width=width)
+    tiles = register_tiles(
+        shape.columns,
+        extents,
+        machine,
+        reused=shape.reused,
+        outer=outer,
+        fused_width=width,
+        is_map=shape.column_axis is not None,
+    )
     return [Tiling(columns, rows) for _, columns, rows in tiles]
 
 

@@ -17,6 +17,7 @@ from cost_model.reference import UnfusedOps
 from relay_passes.lowering import computation_of
 from relay_passes.numerics import compare
 from relay_passes.schedules import NotSchedulableError, normalized
+from relay_passes.schedules.tiling import Machine, register_tiles
 from relay_passes.targets import as_target, build_scopes
 from tests.cost_model.kernels import parameter
 from tests.relay_passes.schedule_kernels import KERNELS, kernel
@@ -102,3 +103,14 @@ def test_what_is_used_twice_at_each_step_does_not_double_without_end() -> None:
         func.body, lambda node: loads.append(node) if isinstance(node, tvm.tir.BufferLoad) else None
     )
     assert len(loads) < 100
+
+
+def test_tiles_of_large_maps_leave_half_of_the_registers_free() -> None:
+    machine = Machine(lanes=16, registers=32, cores=2)
+
+    def held(pixels: int, width: int) -> int:
+        tiles = register_tiles(4, (pixels,), machine, reused=True, outer=8, fused_width=width, is_map=True)
+        _, columns, (rows,) = tiles[0]
+        return columns * rows + columns
+
+    assert held(56 * 56, 56) <= 16 < held(14 * 14, 14) <= 32

@@ -21,19 +21,19 @@ _BATCHES_WITHOUT_NEWS = 60  # that asked for no new kernel
 def search(problem: Problem, rng: np.random.Generator) -> None:
     """Anneal until the budget is spent, or until the moves no longer lead to kernels that are not known."""
     kernel, cost = problem.default, problem.default_ms
-    first, idle = problem.spent, 0
+    first, idle = problem.asked, 0
     pointwise = problem.merged(kernel, _pointwise_edges(problem, kernel))
     joined = problem.cost([pointwise])[0]
     if joined is not None and joined < cost:
         kernel, cost = pointwise, joined
     while problem.graph.num_edges and idle < _BATCHES_WITHOUT_NEWS and not problem.exhausted:
-        before = problem.spent
-        progress = (before - first) / max(problem.budget.kernels - first, 1)
+        before = problem.asked
+        progress = min(1.0, (before - first) / max(problem.budget.kernels - first, 1))
         temperature = problem.default_ms * _START_TEMPERATURE * (_END_TEMPERATURE / _START_TEMPERATURE) ** progress
         classes = edge_classes(problem.graph, kernel)
         moves = [_draw(classes, rng) for _ in range(_MOVES_PER_BATCH)]
         costs = problem.cost([_moved(problem, kernel, move) for move in moves])
-        idle = 0 if problem.spent > before else idle + 1
+        idle = 0 if problem.asked > before else idle + 1
         for move, alone in zip(moves, costs, strict=True):
             if alone is None:
                 continue

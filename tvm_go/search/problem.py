@@ -13,6 +13,8 @@ from tvm_go.kernels import Kernel, describe, free_kernels, kernel_keys, members,
 from tvm_go.legalize import encode, legalize
 from tvm_go.rules import Rules
 
+_PREDICTED = 4  # kernels that may be asked for each one that may be measured
+
 #: Milliseconds of kernels, by structural key; ``inf`` for those that cannot be used.
 Oracle = Callable[[Sequence[tuple[str, Kernel]]], "list[float]"]
 
@@ -63,8 +65,14 @@ class Problem:
         return sum(self.least(key) is None for key in self.known)
 
     @property
+    def asked(self) -> int:
+        """Distinct kernels asked so far, predictions among them."""
+        return len(self.known)
+
+    @property
     def exhausted(self) -> bool:
-        return self.spent >= self.budget.kernels or time.monotonic() >= self._deadline
+        asked_enough = self.spent >= self.budget.kernels or self.asked >= _PREDICTED * self.budget.kernels
+        return asked_enough or time.monotonic() >= self._deadline
 
     def cost_default(self) -> float:
         """Milliseconds of the default partition; measured whatever the budget, for all else is compared with it."""
