@@ -39,6 +39,6 @@ def problem_of(
         budget,
         on_progress,
         {} if known is None else known,
-        confirm=lambda requests: oracle.confirm(flow, graph, requests),
+        confirm=(lambda requests: oracle.confirm(flow, graph, requests)) if oracle.predictor is not None else None,
         least=oracle.least_ms,
     )

@@ -62,7 +62,7 @@ class Problem:
     @property
     def spent(self) -> int:
         """Distinct kernels asked so far, predictions left out."""
-        return sum(self.least(key) is None for key in self.known)
+        return sum(self.least(key) is None for key in self.known) if self.confirm else self.asked
 
     @property
     def asked(self) -> int:
@@ -84,7 +84,7 @@ class Problem:
     def expected(self, kernel: Int32) -> float:
         """Milliseconds of a partition as far as the oracle knows without measuring what it can predict."""
         self._ask(self._unknown(kernel))
-        return self._sum(kernel)
+        return self._sums(kernel)[1]
 
     def cost(self, partitions: Sequence[Int32]) -> list[float | None]:
         """Milliseconds of several partitions, their unknown kernels measured in one batch.
@@ -109,7 +109,7 @@ class Problem:
     def known_cost(self, kernel: Int32) -> float:
         """Milliseconds of a partition whose kernels are all known; ``nan`` if one is not."""
         self._settle([kernel])
-        total = self._sum(kernel)
+        _, total = self._sums(kernel)
         if total < self.best_ms:
             self.best, self.best_ms = kernel, total
             self.history.append((self.spent, total))
@@ -121,20 +121,23 @@ class Problem:
         priority[edges] = np.maximum(priority[edges], len(edges) - np.arange(len(edges)))
         return legalize(self.graph, priority, self.rules)
 
-    def _sum(self, kernel: Int32) -> float:
-        return float(sum(self.known.get(key, float("nan")) for key in self.paid_keys(kernel) if key))
-
-    def _least_sum(self, kernel: Int32) -> float:
-        lows = [(self.least(key), self.known.get(key, float("nan"))) for key in self.paid_keys(kernel) if key]
-        return sum(ms if low is None else low for low, ms in lows)
+    def _sums(self, kernel: Int32) -> tuple[float, float]:
+        """Milliseconds of a partition, at the least and as expected."""
+        keys = [key for key in self.paid_keys(kernel) if key]
+        expected = [self.known.get(key, float("nan")) for key in keys]
+        least = [self.least(key) for key in keys] if self.confirm else [None] * len(keys)
+        lows = [ms if low is None else low for low, ms in zip(least, expected, strict=True)]
+        return float(sum(lows)), float(sum(expected))
 
     def _settle(self, partitions: Sequence[Int32]) -> None:
         """Measure the predicted kernels of partitions that may be the best."""
+        if self.confirm is None:
+            return
         guessed: dict[str, Kernel] = {}
-        for kernel in partitions if self.confirm else ():
-            if self._least_sum(kernel) < self.best_ms:
+        for kernel in partitions:
+            if self._sums(kernel)[0] < self.best_ms:
                 guessed |= self._described(kernel, lambda key: self.least(key) is not None)
-        if self.confirm and guessed:
+        if guessed:
             for key, milliseconds in zip(guessed, self.confirm(list(guessed.items())), strict=True):
                 self.known[key] = milliseconds
             self.on_progress(self)

@@ -19,7 +19,7 @@ class Guessing:
     """Predicts with an error that depends on the kernel, and measures when asked to confirm."""
 
     def __init__(self, error: float) -> None:
-        self.error = error
+        self.error = self.deviation = error
         self.truth = CountingOracle()
         self.guessed: dict[str, float] = {}
 
@@ -38,7 +38,7 @@ class Guessing:
         return self.truth(requests)
 
     def least(self, key: str) -> float | None:
-        return self.guessed[key] * float(np.exp(-self.error)) if key in self.guessed else None
+        return self.guessed[key] * float(np.exp(-self.deviation)) if key in self.guessed else None
 
 
 def problem_of(error: float) -> tuple[Problem, Guessing]:
@@ -70,11 +70,11 @@ def test_what_is_uncertain_is_measured_where_it_may_be_the_best_and_nowhere_else
     edges = np.flatnonzero(problem.default[problem.graph.edge_src] != problem.default[problem.graph.edge_dst])
     other = next(kernel for edge in edges.tolist() if (kernel := merged(problem, edge)) is not None)
     measured = len(oracle.truth.asked)
-    oracle.error = -3.0  # what was predicted may take twenty times as long, at the least
+    oracle.deviation = -3.0  # what was predicted may take twenty times as long, at the least
     problem.cost([other])
     assert oracle.guessed
     assert len(oracle.truth.asked) == measured
-    oracle.error = 3.0  # it may take a twentieth
+    oracle.deviation = 3.0  # it may take a twentieth
     problem.cost([other])
     assert not oracle.guessed
     assert len(oracle.truth.asked) > measured
