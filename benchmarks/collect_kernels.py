@@ -61,7 +61,7 @@ def main() -> None:
         console.print(f"{name}: {len(collected.plans)} plans, {len(collected.kernels)} kernels", highlight=False)
 
     found = collect_into(
-        log, models, target, kernels=args.kernels, plans=args.plans, seconds=args.seconds, on_plan=tell
+        log, models, target, kernels=args.kernels, plans=args.plans, seconds=args.seconds, on_plans=tell
     )
     plans = {name: one.plans for name, one in found.items()}
     write_whole(plans_file(args.log), json.dumps(plans).encode())

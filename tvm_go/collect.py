@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -31,17 +32,17 @@ from tvm_go.search import Budget
 
 _LOGGER = logging.getLogger(__name__)
 _VISITS = 2  # of each kernel: what is learned from should be the kernel's own time
-_PLANS_PER_FORM = 10  # preparing a model in other forms takes seconds
+_PLANS_PER_FORM = 5  # preparing a model in other forms takes seconds
 _MOST_FLIPPED = 6  # logarithm (base 2) of how many edges a plan differs on at most, on average
 _IN_VAIN = 100  # plans without a new kernel, after which a model has no more to give
 
 
 @dataclass
 class RandomPlans:
-    """An endless sequence of plans of one model, the same for the same seed: first TVM's own forms, fused by default.
+    """An endless sequence of plans of one model, the same for the same seed: TVM's own forms, fused by default, first.
 
-    Ops take the forms that our rules suggest, TVM's own, or any; FuseOps' partition, or one that differs from it on few
-    edges or on many.
+    Each item is the model in some forms, and several partitions of it. Ops take the forms that our rules suggest, TVM's
+    own, or any; the partitions are FuseOps' own and some that differ from it on few edges or on many.
     """
 
     mod: tvm.IRModule
@@ -57,7 +58,7 @@ class RandomPlans:
         self._units = units(self._flow, self.target)
         self._suggested = suggested(self._base, self.target)
 
-    def __iter__(self) -> Iterator[tuple[Model, Int32]]:
+    def __iter__(self) -> Iterator[tuple[Model, list[Int32]]]:
         rng = np.random.default_rng(self.seed)
         first = True
         while True:
@@ -68,9 +69,7 @@ class RandomPlans:
             except (PlanError, UnsupportedModelError) as error:
                 _LOGGER.info("forms drop out: %s", error)
                 continue
-            yield model, model.default
-            for _ in range(_PLANS_PER_FORM - 1):
-                yield model, random_partition(model, rng)
+            yield model, [model.default, *(random_partition(model, rng) for _ in range(_PLANS_PER_FORM - 1))]
 
     def _forms(self, rng: np.random.Generator) -> list[str]:
         """A form for each unit of ops; some models are nearly all by rule, some nearly all at random."""
@@ -128,9 +127,9 @@ def collect(
     kernels: int,
     plans: int = 1,
     seconds: float = float("inf"),
-    on_plan: Callable[[str, Collected], None] = lambda name, collected: None,
+    on_plans: Callable[[str, Collected], None] = lambda name, collected: None,
 ) -> dict[str, Collected]:
-    """Measure all kernels of random plans, one plan of each model in turn, until each has given enough kernels.
+    """Measure all kernels of random plans, some plans of each model in turn, until each has given enough kernels.
 
     Started again with the same models and log, it takes the same plans, whose kernels are then in the log.
 
@@ -158,11 +157,12 @@ def collect(
             if enough or time.monotonic() >= deadline:
                 del sequences[name]
                 continue
-            model, kernel = next(sequences[name])
-            problem = problem_of(model, oracle_of(name), rule_set("open"), Budget(), default=kernel)
-            problem.cost_default()
-            own.add([key for key in problem.paid_keys(kernel) if key])
-            on_plan(name, own)
+            model, partitions = next(sequences[name])
+            problem = problem_of(model, oracle_of(name), rule_set("open"), Budget(kernels=sys.maxsize))
+            problem.cost(partitions)  # the kernels of all in one batch, so that the builders have work
+            for kernel in partitions:
+                own.add([key for key in problem.paid_keys(kernel) if key])
+            on_plans(name, own)
     return found
 
 
@@ -174,7 +174,7 @@ def collect_into(
     kernels: int,
     plans: int = 1,
     seconds: float = float("inf"),
-    on_plan: Callable[[str, Collected], None] = lambda name, collected: None,
+    on_plans: Callable[[str, Collected], None] = lambda name, collected: None,
     rpc: RpcConfig | None = None,
 ) -> dict[str, Collected]:
     """As :func:`collect`, on one target, after the probes that tell what its device can do."""
@@ -184,7 +184,7 @@ def collect_into(
             return KernelOracle(str(target), measurer, log, try_tir=is_cpu(target), model=name)
 
         measure_probes(oracle_of(""))
-        return collect(models, oracle_of, kernels=kernels, plans=plans, seconds=seconds, on_plan=on_plan)
+        return collect(models, oracle_of, kernels=kernels, plans=plans, seconds=seconds, on_plans=on_plans)
 
 
 def seed_of(name: str, seed: int) -> int:

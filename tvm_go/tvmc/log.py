@@ -137,7 +137,7 @@ def drive_collect(args: argparse.Namespace) -> int:
         console.print(f"{name}: {len(collected.plans)} plans, {len(collected.kernels)} kernels", highlight=False)
 
     try:
-        collect_into(log, models, target, kernels=args.kernels, seconds=args.seconds, on_plan=tell)
+        collect_into(log, models, target, kernels=args.kernels, seconds=args.seconds, on_plans=tell)
     except KeyboardInterrupt:
         return interrupted(f"what was measured is in {args.log}, and the same command goes on from there")
     return 0
