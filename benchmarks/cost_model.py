@@ -36,6 +36,7 @@ Predict = Callable[[Floats, Texts], Floats]
 Fit = Callable[[Dataset], Predict]
 """Learns from measurements."""
 WAYS = ("roofline", "linear", "ranking", "ensemble", "network")
+_RANKS_ONLY = ("ranking",)
 _PLANS = 50
 _CURVE_SIZES = (250, 500, 1000, 2000, 4000, 8000)
 
@@ -154,11 +155,11 @@ def rank(test: Dataset, ms: Floats) -> float:
     return float(spearmanr(ms[worked], test.ms[worked]).statistic)
 
 
-def figures(test: Dataset, ms: Floats, plans: list[list[str]]) -> tuple[float, float, float]:
+def figures(test: Dataset, ms: Floats, plans: list[list[str]], *, has_ms: bool = True) -> tuple[float, float, float]:
     """Spearman, median absolute relative error, and regret (NaN without plans) of what was predicted."""
     keys = test.keys.tolist()
     chosen = regret(best_of(keys, ms), best_of(keys, test.ms), plans)
-    return rank(test, ms), float(np.median(errors(test, ms))), chosen
+    return rank(test, ms), float(np.median(errors(test, ms))) if has_ms else float("nan"), chosen
 
 
 def anchor_kinds(rows: Floats) -> Texts:
@@ -231,7 +232,7 @@ def compare(args: argparse.Namespace) -> None:
     for column in ("left out", *(f"{way}:\nrank, error, regret" for way in args.ways)):
         table.add_column(column, justify="left" if column == "left out" else "right")
     rows = [
-        [figures(test, predicted[way][name], plans.get(name, [])) for way in args.ways]
+        [figures(test, predicted[way][name], plans.get(name, []), has_ms=way not in _RANKS_ONLY) for way in args.ways]
         for name, (_, test) in splits.items()
     ]
     for name, row in zip([*splits, "mean"], [*rows, np.nanmean(rows, axis=0)], strict=True):
@@ -248,7 +249,7 @@ def plot(folder: Path, tests: Mapping[str, Dataset], predicted: Mapping[str, Map
     keys = np.concatenate([test.keys[np.isfinite(test.ms)] for test in tests.values()])
     kinds = np.concatenate([anchor_kinds(test.rows[np.isfinite(test.ms)]) for test in tests.values()])
     for way, of_way in predicted.items():
-        if way == "ranking":  # no milliseconds
+        if way in _RANKS_ONLY:
             continue
         pairs = {name: np.stack([test.ms, of_way[name]])[:, np.isfinite(test.ms)] for name, test in tests.items()}
         cost_model_plots.predicted_against_measured(folder / f"predicted_{way}.png", pairs)
