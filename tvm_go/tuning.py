@@ -126,9 +126,6 @@ def tune_graph(
                 "is the file whole, and does the model have inputs?"
             )
         oracle = KernelOracle(str(parsed), measurer, records, callbacks.on_kernel, tuned, try_tir=lower, model=name)
-        if regressor is not None and budget:
-            measure_probes(oracle)
-            oracle.predictor = Predictor(regressor, oracle.target, host_cpu(), oracle.log.kernel_records)
         limits = Budget(kernels=budget, seconds=seconds)
         times: dict[str, float] = {}  # of all kernels that were asked for, by key
 
@@ -143,6 +140,11 @@ def tune_graph(
                 te_ms = sum(oracle.te_ms(key) for key in baseline.paid_keys(default.default) if key)
                 if not np.isfinite(te_ms):
                     raise UnsupportedModelError(_default_failure(oracle))
+        if regressor is not None and budget:  # all of the default is measured, in TE as well
+            measure_probes(oracle)
+            oracle.predictor = Predictor(regressor, oracle.target, host_cpu(), oracle.log.kernel_records)
+            baseline = asked(default)
+            baseline.cost_default()
         problem, model = baseline, default
 
         def found_plan() -> GraphPlan:

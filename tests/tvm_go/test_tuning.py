@@ -13,11 +13,13 @@ from tvm.contrib.graph_executor import GraphModule
 
 import tvm_go
 from cost_model import MeasureConfig
+from cost_model.predictor import Guess
 from tests.models import write_small_onnx
 from tests.tuning_logs import samples
 from tuning_logs import KernelRecord, PlanRecord, TuningLog
 from tvm_go import tuning, verification
 from tvm_go.errors import LogError, PlanError, UnsupportedModelError, UsageError
+from tvm_go.lowering import TIR
 from tvm_go.model import Model
 from tvm_go.plan import Decisions, GraphPlan
 from tvm_go.search import Problem
@@ -73,6 +75,28 @@ def test_tune_build_resume_and_replay(small: tuple[tvm.IRModule, dict[str, tvm.n
         expected = outputs(relay.build(mod, tvm.target.Target(first.plan.target), params=params), values)
     built = tvm_go.build(mod, params, plan=first.plan)
     np.testing.assert_allclose(outputs(built, values), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_cost_model_that_thinks_little_of_te_leaves_the_default_measured(
+    small: tuple[tvm.IRModule, dict[str, tvm.nd.NDArray]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OnlyTir:
+        def __init__(self, *_: object) -> None: ...
+
+        def guess(self, structures: list[object], _: object) -> list[Guess]:
+            return [Guess(1e-4, 5e-5, (TIR,)) for _ in structures]
+
+        def learn(self, record: KernelRecord) -> None: ...
+
+    monkeypatch.setattr(tuning, "cost_model_of", lambda *_, **__: object())
+    monkeypatch.setattr(tuning, "Predictor", OnlyTir)
+    mod, params = small
+    log = tmp_path / "l"
+    result = tune_graph(mod, params, log=log, budget=40, measure=_QUICK, cost_model="any")
+    assert result.kernels
+    assert all(kernel.source in ("measured", "log") for kernel in result.kernels)
+    kernels = [record for record in TuningLog(log).load() if isinstance(record, KernelRecord)]
+    assert sum(record.lowering == "te" for record in kernels) >= result.kernels_default
 
 
 def test_a_candidate_that_was_faster_is_returned_where_the_plan_of_the_search_is_not(
