@@ -34,6 +34,13 @@ def plans_file(log: Path) -> Path:
     return log.with_suffix(".plans.json")
 
 
+def remember(file: Path, plans: dict[str, list[list[str]]]) -> None:
+    """Write the plans of some models; those of others stay, and of the same model if more are there already."""
+    known = json.loads(file.read_text()) if file.exists() else {}
+    longer = {name: own for name, own in plans.items() if len(own) >= len(known.get(name, []))}
+    write_whole(file, json.dumps(known | longer).encode())
+
+
 def main() -> None:
     """Collect, and write what ships."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -63,8 +70,7 @@ def main() -> None:
     found = collect_into(
         log, models, target, kernels=args.kernels, plans=args.plans, seconds=args.seconds, on_plans=tell
     )
-    plans = {name: one.plans for name, one in found.items()}
-    write_whole(plans_file(args.log), json.dumps(plans).encode())
+    remember(plans_file(args.log), {name: one.plans for name, one in found.items()})
     records = log.kernel_records
     console.print(f"{args.log}: {len({record.key for record in records})} kernels, {len(records)} measurements")
     if args.ship:

@@ -116,15 +116,10 @@ def best_of(keys: list[str], ms: Floats) -> dict[str, float]:
     return found
 
 
-def without(data: Dataset, keys: Iterable[str], name: str) -> Dataset:
-    """Measurements of what a model left out does not have."""
-    return data.take(~np.isin(data.keys, list(keys)) & (data.models != name))
-
-
 def split(data: Dataset, name: str, plans: list[list[str]]) -> tuple[Dataset, Dataset]:
     """What to learn from if a model is left out, and its own kernels."""
-    own = {key for plan in plans for key in plan}
-    return without(data, own, name), data.take(np.isin(data.keys, list(own)))
+    own = np.isin(data.keys, list({key for plan in plans for key in plan}))
+    return data.take(~own & (data.models != name)), data.take(own)
 
 
 def split_by_target(data: Dataset) -> dict[str, tuple[Dataset, Dataset]]:

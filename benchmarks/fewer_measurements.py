@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.collect_kernels import plans_file
-from benchmarks.cost_model import without
+from benchmarks.cost_model import split
 from benchmarks.cost_model_plots import search_curves
 from benchmarks.zoo import load
 from cost_model.dataset import dataset
@@ -95,8 +95,7 @@ def main() -> None:
         for name in args.models:
             zoo = load(name)
             candidates = Candidates.prepare(zoo.mod, zoo.params, target, vary=True, known={})
-            own = {key for plan in plans.get(name, []) for key in plan}
-            regressor = CostModel.fit(without(data, own, name))
+            regressor = CostModel.fit(split(data, name, plans.get(name, []))[0])
             rows = []
             for seed in range(args.seeds):
                 for predicted in (False, True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cost_model.oracle import KernelOracle
-from tvm_go.graph import Int32
 from tvm_go.model import Model
 from tvm_go.rules import Rules
 from tvm_go.search import Budget, Problem
@@ -17,7 +16,6 @@ def problem_of(
     rules: Rules,
     budget: Budget,
     *,
-    default: Int32 | None = None,
     on_progress: Callable[[Problem], None] = lambda problem: None,
     known: dict[str, float] | None = None,
 ) -> Problem:
@@ -25,20 +23,18 @@ def problem_of(
 
     Parameters
     ----------
-    default : int32 [N], optional
-        Where to start; FuseOps' partition if not given.
     known : dict of str to float, optional
         Milliseconds by kernel key, which several problems may share.
     """
     flow, graph = model.flow, model.graph
     return Problem(
         graph,
-        model.default if default is None else default,
+        model.default,
         rules,
         lambda requests: oracle.ask(flow, graph, requests),
         budget,
         on_progress,
         {} if known is None else known,
-        confirm=(lambda requests: oracle.confirm(flow, graph, requests)) if oracle.predictor is not None else None,
+        confirm=lambda requests: oracle.confirm(flow, graph, requests),
         least=oracle.least_ms,
     )

@@ -143,8 +143,6 @@ def tune_graph(
         if regressor is not None and budget:  # all of the default is measured, in TE as well
             measure_probes(oracle)
             oracle.predictor = Predictor(regressor, oracle.target, host_cpu(), oracle.log.kernel_records)
-            baseline = asked(default)
-            baseline.cost_default()
         problem, model = baseline, default
 
         def found_plan() -> GraphPlan:

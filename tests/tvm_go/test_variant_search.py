@@ -29,8 +29,6 @@ TARGET = as_target("llvm")
 class Opinion:
     """Milliseconds of a kernel: the sum of what each of its ops is thought to take; 1 for any other."""
 
-    predictor = None
-
     def __init__(self, **milliseconds: float) -> None:
         self.milliseconds = milliseconds
         self.asked: list[str] = []

@@ -62,7 +62,7 @@ class Problem:
     @property
     def spent(self) -> int:
         """Distinct kernels asked so far, predictions left out."""
-        return sum(self.least(key) is None for key in self.known) if self.confirm else self.asked
+        return sum(self.least(key) is None for key in self.known)
 
     @property
     def asked(self) -> int:
@@ -78,7 +78,7 @@ class Problem:
         """Milliseconds of the default partition; measured whatever the budget, for all else is compared with it."""
         self._ask(self._unknown(self.default))
         self._settle([self.default])
-        self.default_ms = self.known_cost(self.default)
+        self.default_ms = self._take(self.default)
         return self.default_ms
 
     def expected(self, kernel: Int32) -> float:
@@ -104,16 +104,12 @@ class Problem:
                 wanted |= more
         self._ask(wanted)
         self._settle([kernel for kernel, fits in zip(partitions, affordable, strict=True) if fits])
-        return [self.known_cost(kernel) if fits else None for kernel, fits in zip(partitions, affordable, strict=True)]
+        return [self._take(kernel) if fits else None for kernel, fits in zip(partitions, affordable, strict=True)]
 
     def known_cost(self, kernel: Int32) -> float:
         """Milliseconds of a partition whose kernels are all known; ``nan`` if one is not."""
         self._settle([kernel])
-        _, total = self._sums(kernel)
-        if total < self.best_ms:
-            self.best, self.best_ms = kernel, total
-            self.history.append((self.spent, total))
-        return total
+        return self._take(kernel)
 
     def merged(self, kernel: Int32, edges: Int32) -> Int32:
         """The partition with some edges merged as far as that is legal."""
@@ -125,13 +121,20 @@ class Problem:
         """Milliseconds of a partition, at the least and as expected."""
         keys = [key for key in self.paid_keys(kernel) if key]
         expected = [self.known.get(key, float("nan")) for key in keys]
-        least = [self.least(key) for key in keys] if self.confirm else [None] * len(keys)
-        lows = [ms if low is None else low for low, ms in zip(least, expected, strict=True)]
+        lows = [ms if low is None else low for low, ms in zip(map(self.least, keys), expected, strict=True)]
         return float(sum(lows)), float(sum(expected))
+
+    def _take(self, kernel: Int32) -> float:
+        """Milliseconds of a partition that was settled; it may be the best one now."""
+        _, total = self._sums(kernel)
+        if total < self.best_ms:
+            self.best, self.best_ms = kernel, total
+            self.history.append((self.spent, total))
+        return total
 
     def _settle(self, partitions: Sequence[Int32]) -> None:
         """Measure the predicted kernels of partitions that may be the best."""
-        if self.confirm is None:
+        if self.confirm is None or self.spent == self.asked:
             return
         guessed: dict[str, Kernel] = {}
         for kernel in partitions:
