@@ -14,7 +14,7 @@ venv: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[tvm,onnx,torch,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[tvm,onnx,torch,placement,dev]'
 	touch $@
 
 demo: venv
