@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -112,8 +113,8 @@ class Workload:
             If the graph has a cycle.
         """
         count = len(op_ms)
-        edges = np.unique(np.asarray(edges, dtype=np.int64).reshape(-1, 2), axis=0)
-        order = _topological(count, edges)
+        pairs: Int64 = np.unique(np.asarray(edges, dtype=np.int64).reshape(-1, 2), axis=0)
+        order = _topological(count, pairs)
         if len(order) < count:
             left = np.setdiff1d(np.arange(count), order)
             ids = range(count) if op_ids is None else op_ids
@@ -123,8 +124,8 @@ class Workload:
             )
         place = np.empty(count, dtype=np.int64)
         place[order] = np.arange(count)
-        edges = place[edges]
-        edges = edges[np.lexsort((edges[:, 0], edges[:, 1]))]
+        pairs = place[pairs]
+        pairs = pairs[np.lexsort((pairs[:, 0], pairs[:, 1]))]
         labels = np.full(count, -1) if colocation is None else np.asarray(colocation)[order]
         labels = np.where(labels < 0, labels.max(initial=-1) + 1 + np.arange(count), labels)
         _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
@@ -138,18 +139,16 @@ class Workload:
             op_ms=np.ascontiguousarray(op_ms[order], dtype=np.float64),
             resident_bytes=np.ascontiguousarray(resident[order], dtype=np.float64),
             output_bytes=np.ascontiguousarray(output_bytes[order], dtype=np.float64),
-            edge_src=edges[:, 0].astype(np.int32),
-            edge_dst=edges[:, 1].astype(np.int32),
+            edge_src=pairs[:, 0].astype(np.int32),
+            edge_dst=pairs[:, 1].astype(np.int32),
             colocation=rank[inverse.reshape(-1)],
         )
 
 
 def _topological(count: int, edges: Int64) -> Int64:
-    """Ops such that producers come first, the smallest number first where several may come; short if there is a cycle."""
+    """Producers first, the smallest number first where several may come; shorter than [N] if there is a cycle."""
     if count == 0 or (len(edges) and (edges[:, 0] < edges[:, 1]).all()) or not len(edges):
         return np.arange(count)
-    import heapq
-
     waiting = np.bincount(edges[:, 1], minlength=count).tolist()
     by_source = edges[np.argsort(edges[:, 0], kind="stable")]
     starts = np.searchsorted(by_source[:, 0], np.arange(count + 1)).tolist()
