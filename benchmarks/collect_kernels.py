@@ -13,8 +13,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks import torch_models
 from benchmarks.own_process import CORES
-from benchmarks.ship_records import MODELS
+from benchmarks.ship_records import MODELS as MEASURED
 from benchmarks.zoo import ALL_NAMES, load
 from cost_model.dataset import dataset
 from cost_model.kernel_tuning import isa_of
@@ -26,6 +27,7 @@ from tuning_logs.files import write_whole
 from tuning_logs.shipped import FOLDER, write_records
 from tvm_go.collect import Collected, RandomPlans, collect_into, seed_of
 
+MODELS = (*MEASURED, "alexnet", "resnet18", *torch_models.SMALL)
 SHIPPED = FOLDER / "kernels.jsonl.gz"
 
 

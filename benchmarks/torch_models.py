@@ -14,6 +14,16 @@ if TYPE_CHECKING:
 
 NAMES = ("bert2", "bert6", "gpt2", "vit_tiny", "physics")
 
+SMALL: dict[str, tuple[int, ...]] = {
+    "gru": (6, 1, 96),
+    "lstm_wide": (4, 8, 256),
+    "mixer": (1, 3, 128, 128),
+    "wavenet": (1, 1, 1024),
+    "shuffle": (1, 24, 56, 56),
+    "options": (3, 100_000),
+}
+"""Nets of `benchmarks.small_nets`, and the shape of the only input of each."""
+
 _SEQUENCE = 128
 _VOCABULARY = 1000
 
@@ -27,7 +37,7 @@ class TorchModel:
 
 
 def load(name: str, rng: np.random.Generator) -> TorchModel:
-    """Return one of `NAMES` with weights drawn by `rng`.
+    """Return one of `NAMES` or `SMALL` with weights drawn by `rng`.
 
     bert2
         BERT encoder: 2 layers, hidden size 256, 4 heads, sequence 128; as all that follow, to the last hidden state
@@ -52,8 +62,14 @@ def load(name: str, rng: np.random.Generator) -> TorchModel:
 
         samples = {key: rng.standard_normal(shape, np.float32) for key, shape in SHAPES.items()}
         return TorchModel(SeaWater().eval(), {key: torch.from_numpy(value) for key, value in samples.items()})
+    if name in SMALL:
+        from benchmarks.small_nets import net
+
+        with torch.random.fork_rng():
+            torch.manual_seed(int(rng.integers(2**31)))
+            return TorchModel(net(name).eval(), {"data": torch.randn(SMALL[name])})
     if name not in NAMES:
-        raise ValueError(f"no PyTorch model {name!r}; there are {', '.join(NAMES)}")
+        raise ValueError(f"no PyTorch model {name!r}; there are {', '.join((*NAMES, *SMALL))}")
     module = _transformer(name, rng)
     if name == "vit_tiny":
         return TorchModel(module, {"pixel_values": torch.from_numpy(rng.standard_normal((1, 3, 224, 224), np.float32))})
