@@ -109,7 +109,7 @@ def _in_threads(
     many: Callable[[Costs, Int32, Floats, Floats], None], costs: Costs, devices: Int32, priorities: Floats
 ) -> Floats:
     result = np.empty(len(devices), dtype=np.float64)
-    threads = min(numba.get_num_threads(), len(devices)) if devices.size >= _OPS_WORTH_A_THREAD else 1
+    threads = min(numba.config.NUMBA_NUM_THREADS, len(devices)) if devices.size >= _OPS_WORTH_A_THREAD else 1
     if threads <= 1:
         many(costs, devices, priorities, result)
         return result

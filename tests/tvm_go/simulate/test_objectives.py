@@ -63,7 +63,7 @@ def test_what_is_not_feasible_is_inf(objective: str) -> None:
 @pytest.mark.parametrize("executor", EXECUTORS)
 def test_a_batch_in_threads_gives_what_single_placements_give(executor: str, monkeypatch: pytest.MonkeyPatch) -> None:
     workload, machine, devices, priorities = random_batch(num_ops=3000, batch=9)
-    monkeypatch.setattr(numba, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", 4)
     rows = [slice(i, i + 1) for i in range(len(devices))]
     given = [float(evaluate(workload, machine, executor, devices[row], priorities[row])[0]) for row in rows]
     assert evaluate(workload, machine, executor, devices, priorities).tolist() == given
