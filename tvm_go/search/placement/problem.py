@@ -85,6 +85,10 @@ class PlacementProblem:
         self.evaluations += evaluations - 1
         return float(self.evaluate(device[None])[0])
 
+    def raise_bound(self, bound: float) -> None:
+        """Take what was proven: no placement is below ``bound`` milliseconds."""
+        self.lower_bound = max(self.lower_bound, bound)
+
     def _take(self, device: Int32, priority: Floats | None, value: float) -> None:
         if value < self.best_value:
             self.best, self.best_value = device.copy(), value
