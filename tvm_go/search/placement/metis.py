@@ -48,8 +48,9 @@ def search(problem: PlacementProblem, rng: np.random.Generator) -> None:
             return
         options = pymetis.Options(ufactor=10 * imbalance, seed=int(rng.integers(2**31 - 1)))
         answer = pymetis.part_graph(
-            len(fast), xadj=starts, adjncy=others, vweights=work, eweights=weights, recursive=False, options=options
-        )
+            len(fast), pymetis.CSRAdjacency(starts, others), vweights=work, eweights=weights, recursive=False,
+            options=options,
+        )  # fmt: skip
         part = np.asarray(answer.vertex_part)[vertex]
         offer(problem, _plan(problem, fast[_along(part, len(fast))]))
 
