@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tvm_go.atomic import write_atomically
 from tvm_go.errors import UnsupportedModelError, UsageError
 from tvm_go.graph import Int32
 from tvm_go.simulate.machine import Device, Machine
@@ -73,7 +74,7 @@ def write_split(path: Path, workload: Workload, machine: Machine, device: Int32)
     for number, one in enumerate(machine.devices):
         nodes = [workload.op_ids[op] for op in np.flatnonzero(device == number).tolist()]
         split["cpus" if one.kind == HOST else "fpgas"].append({"nodes": nodes})
-    path.write_text(json.dumps(split, indent=1) + "\n", encoding="utf-8")
+    write_atomically(path, (json.dumps(split, indent=1) + "\n").encode())
 
 
 def _workload(name: str, nodes: list[Any], edges: list[Any]) -> Workload:

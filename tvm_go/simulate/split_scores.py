@@ -31,7 +31,8 @@ class SplitCosts:
     Attributes
     ----------
     op_ms, receive_ms, send_ms : float64 [N, D]
-        Computing an op; its tensor's way from the host to a device, and from a device to the host.
+        Computing an op; its tensor's way from the host to a device, and from a device to the host. An op takes ``inf``
+        on every host but the first, so that what searches by these arrays uses that one alone.
     memory_bytes : float64 [D]
         Limit of each device, with the judge's slack.
     host_of : int32 [D]
@@ -64,8 +65,10 @@ class SplitCosts:
         moved = workload.output_bytes[:, None]
         memory_bytes = machine.memory_bytes
         memory_bytes[host] = memory_bytes[is_host].sum()
+        op_ms = machine.op_ms(workload)
+        op_ms[:, is_host & (np.arange(len(is_host)) != host)] = np.inf
         return cls(
-            op_ms=machine.op_ms(workload),
+            op_ms=op_ms,
             receive_ms=np.where(is_host, 0.0, machine.latency_ms[host] + moved / machine.bytes_per_ms[host]),
             send_ms=np.where(is_host, 0.0, machine.latency_ms[:, host] + moved / machine.bytes_per_ms[:, host]),
             memory_bytes=memory_bytes * _MEMORY_SLACK,

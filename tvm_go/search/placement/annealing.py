@@ -1,0 +1,156 @@
+"""Simulated annealing of clusters of ops, first coarse, then fine, in rounds that grow longer.
+
+A cluster is one colocation class, or several that an expensive tensor joins. In each round the price from which on a
+tensor joins is drawn anew, so that some rounds see a small problem and some see every class.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from tvm_go.graph import Int32
+from tvm_go.search.placement._anneal_loads import anneal_loads
+from tvm_go.search.placement._anneal_steps import anneal_steps, groups_of
+from tvm_go.search.placement._clusters import clusters_of, joined, sums_by
+from tvm_go.search.placement._order import renumbered
+from tvm_go.search.placement._runs import report_runs
+from tvm_go.search.placement._starts import allowed, starts
+from tvm_go.search.placement._xorshift import State, seeded
+from tvm_go.search.placement.problem import PlacementProblem
+from tvm_go.simulate.split_scores import SplitCosts
+
+_SLICE_MOVES = {"throughput": 200_000, "latency": 20_000}  # compiled loops return to the clock after so many
+_FIRST_ROUND = {"throughput": 1000, "latency": 100}  # moves for each class
+_GROWTH = 1.3
+_HOT, _WARM, _COLD = 0.05, 0.01, 2e-5  # temperatures, of the best value known
+_COARSEST = 0.005  # of the best value: the lowest price from which on a tensor joins
+_BATCH = 64
+
+# Anneals the device of each cluster in place: (device, best, best_ms, random, moves, hot_ms, cold_ms) -> best_ms.
+Anneal = Callable[[Int32, Int32, float, State, int, float, float], float]
+
+
+def search(problem: PlacementProblem, rng: np.random.Generator) -> None:
+    """Anneal until the budget is spent: compiled for throughput and latency, else by batches of moves."""
+    first = starts(problem.workload, problem.machine)
+    feasible = np.isfinite(problem.evaluate(first))
+    if feasible.any():  # from elsewhere, latency would be infinite all around
+        first = first[feasible]
+    if problem.objective in _SLICE_MOVES:
+        report_runs(problem)
+        _Rounds(problem, first, rng).run()
+    else:
+        _by_batches(problem, first, rng)
+
+
+class _Rounds:
+    """Rounds of compiled annealing."""
+
+    def __init__(self, problem: PlacementProblem, first: Int32, rng: np.random.Generator) -> None:
+        self.problem = problem
+        self.first = first
+        self.rng = rng
+        self.random = seeded(rng)
+        self.costs = SplitCosts.of(problem.workload, problem.machine)
+        self.moves_per_second = float("inf")
+
+    def run(self) -> None:
+        """Start rounds hot from a start or warm from the best, and spend a third of the moves on coarse clusters."""
+        problem, rng = self.problem, self.rng
+        moves = float(_FIRST_ROUND[problem.objective] * problem.workload.num_classes)
+        while not problem.exhausted:
+            planned = int(min(moves, max(problem.seconds_left * self.moves_per_second, 1000)))
+            planned = min(planned, problem.budget.evaluations - problem.evaluations)
+            fresh = not len(problem.best) or rng.random() < 0.6
+            device = self.first[rng.integers(len(self.first))] if fresh else problem.best
+            coarse = self._coarse()
+            if coarse is not None:
+                device = self._anneal(coarse, device, planned // 3, _HOT if fresh else _WARM)
+            heat = _HOT if fresh and coarse is None else _WARM
+            self._anneal(self._fine(), device, planned - (0 if coarse is None else planned // 3), heat)
+            moves *= _GROWTH
+
+    def _scale_ms(self) -> float:
+        """A value to measure temperatures and prices by."""
+        if np.isfinite(self.problem.best_value):
+            return self.problem.best_value
+        op_ms = self.costs.op_ms
+        return float(np.where(np.isfinite(op_ms), op_ms, 0.0).max(axis=1).sum())
+
+    def _fine(self) -> Int32:
+        """Clusters that lose nothing that is better than the best."""
+        # What a single tensor's way costs bounds throughput but not latency, where a transfer may be off the path.
+        limit_ms = self.problem.best_value if self.problem.objective == "throughput" else np.inf
+        return joined(self.problem.workload, self.costs, limit_ms)
+
+    def _coarse(self) -> Int32 | None:
+        """Clusters by a random price; None in one of three rounds, and where one cluster would be too much work."""
+        if self.rng.random() < 1 / 3:
+            return None
+        price_ms = self._scale_ms() * _COARSEST ** self.rng.random()
+        cluster = joined(self.problem.workload, self.costs, price_ms)
+        most_ms = np.bincount(cluster, self.costs.op_ms.min(axis=1)).max(initial=0.0)
+        return cluster if most_ms < self._scale_ms() else None
+
+    def _anneal(self, cluster: Int32, device: Int32, moves: int, heat: float) -> Int32:
+        """Anneal ops of a cluster together, in slices; the best placement seen, int32 [N]."""
+        problem = self.problem
+        if self.rng.random() < 0.5:  # moves take runs of numbers, and no order is the better one everywhere
+            cluster = renumbered(self.problem.workload, cluster)
+        anneal = self._compiled(cluster)
+        cluster_ms = sums_by(cluster, self.costs.op_ms, int(cluster.max()) + 1)
+        here = allowed(cluster_ms, device[np.unique(cluster, return_index=True)[1]])
+        best, best_ms = here.copy(), float("inf")
+        hot_ms, cold_ms = self._scale_ms() * heat, self._scale_ms() * _COLD
+        done = 0
+        while done < moves and not problem.exhausted:
+            slice_moves = min(_SLICE_MOVES[problem.objective], moves - done)
+            temperatures = hot_ms * (cold_ms / hot_ms) ** (np.array([done, done + slice_moves]) / moves)
+            start = time.monotonic()
+            best_ms = anneal(here, best, best_ms, self.random, slice_moves, temperatures[0], temperatures[1])
+            self.moves_per_second = slice_moves / max(time.monotonic() - start, 1e-9)
+            done += slice_moves
+            if best_ms < problem.best_value:
+                problem.report(best[cluster], slice_moves)
+            else:
+                problem.evaluations += slice_moves
+        return best[cluster]
+
+    def _compiled(self, cluster: Int32) -> Anneal:
+        workload, costs = self.problem.workload, self.costs
+        if self.problem.objective == "throughput":
+            clusters = clusters_of(workload, costs, cluster)
+            return lambda *rest: float(anneal_loads(clusters, *rest))
+        groups = groups_of(workload, costs, cluster)
+        return lambda *rest: float(anneal_steps(groups, *rest))
+
+
+def _by_batches(problem: PlacementProblem, first: Int32, rng: np.random.Generator) -> None:
+    """Anneal under any objective: of each batch of moves, evaluated at once, the best is accepted or refused."""
+    workload = problem.workload
+    class_start = workload.class_members[1][workload.class_members[0][:-1]]
+    values = problem.evaluate(first)
+    device, now_ms = first[np.argmin(values)][class_start], float(values.min())
+    begin = problem.evaluations
+    while not problem.exhausted:
+        spent = (problem.evaluations - begin) / max(problem.budget.evaluations - begin, 1)
+        progress = min(max(spent, problem.seconds / problem.budget.seconds), 1.0)
+        moved = np.stack([_moved(device, problem.machine.num_devices, rng) for _ in range(_BATCH)])
+        moved = moved[: problem.budget.evaluations - problem.evaluations]
+        values = problem.evaluate(np.ascontiguousarray(moved[:, workload.colocation]))
+        then_ms = float(values.min())
+        temperature_ms = now_ms * _HOT * (_COLD / _HOT) ** progress if np.isfinite(now_ms) else np.inf
+        if then_ms <= now_ms or then_ms - now_ms < temperature_ms * rng.exponential():
+            device, now_ms = moved[int(np.argmin(values))], then_ms
+
+
+def _moved(device: Int32, num_devices: int, rng: np.random.Generator) -> Int32:
+    """Put a run of classes on another device; most runs are short."""
+    begin = int(rng.integers(len(device)))
+    end = begin + 1 + int(rng.exponential(2.0 if rng.random() < 0.8 else len(device) / 8))
+    moved = device.copy()
+    moved[begin:end] = rng.integers(num_devices) if rng.random() < 0.5 else device[rng.integers(len(device))]
+    return moved
