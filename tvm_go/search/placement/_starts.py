@@ -8,6 +8,8 @@ from tvm_go.graph import Int32
 from tvm_go.simulate import Machine, Workload
 from tvm_go.simulate.workload import Floats
 
+_BATCH_OPS = 20_000_000
+
 
 def starts(workload: Workload, machine: Machine) -> Int32:
     """Some placements that keep colocation, int32 [B, N]; any of them may lack memory or use a device that cannot.
@@ -27,6 +29,11 @@ def starts(workload: Workload, machine: Machine) -> Int32:
     return np.stack(rows)
 
 
+def batch_rows(workload: Workload, most: int) -> int:
+    """How many placements to make at once: fewer of a large graph, so that they stay within some 100 MB."""
+    return int(np.clip(_BATCH_OPS // max(workload.num_ops, 1), 1, most))
+
+
 def allowed(op_ms: Floats, device: Int32) -> Int32:
     """Put what takes ``inf`` where it is on its quickest device: int32 [N], with ``op_ms`` float64 [N, D]."""
     fits = np.isfinite(np.take_along_axis(op_ms, device[:, None].astype(np.int64), axis=1)[:, 0])
@@ -36,6 +43,6 @@ def allowed(op_ms: Floats, device: Int32) -> Int32:
 def contiguous(workload: Workload, weight: Floats, used: np.typing.NDArray[np.integer]) -> Int32:
     """Cut the sequence of colocation classes into runs of about equal weight, one for each device: int32 [N]."""
     total = np.cumsum(np.bincount(workload.colocation, weight, workload.num_classes))
-    share = (total - total[0] / 2) / max(float(total[-1]), 1e-300)
+    share = (total - total[:1].sum() / 2) / max(float(total[-1:].sum()), 1e-300)
     run = np.minimum((share * len(used)).astype(np.int64), len(used) - 1)
     return used[np.maximum(run, 0)].astype(np.int32)[workload.colocation]

@@ -17,14 +17,16 @@ from tvm_go.search.placement._anneal_steps import anneal_steps, groups_of
 from tvm_go.search.placement._clusters import clusters_of, joined, sums_by
 from tvm_go.search.placement._order import renumbered
 from tvm_go.search.placement._runs import report_runs
-from tvm_go.search.placement._starts import allowed, starts
+from tvm_go.search.placement._starts import allowed, batch_rows, starts
 from tvm_go.search.placement._xorshift import State, seeded
 from tvm_go.search.placement.problem import PlacementProblem
 from tvm_go.simulate.split_scores import SplitCosts
 
-_SLICE_MOVES = {"throughput": 200_000, "latency": 20_000}  # compiled loops return to the clock after so many
+# Compiled loops return to the clock after so many moves. For latency each looks at the whole graph.
+_SLICE_MOVES = {"throughput": 200_000, "latency": 20_000}
+_SLICE_ELEMENTS = 10_000_000  # ops and edges
 _FIRST_ROUND = {"throughput": 1000, "latency": 100}  # moves for each class
-_GROWTH = 1.3
+_GROWTH = 1.5
 _HOT, _WARM, _COLD = 0.05, 0.01, 2e-5  # temperatures, of the best value known
 _COARSEST = 0.005  # of the best value: the lowest price from which on a tensor joins
 _BATCH = 64
@@ -39,6 +41,8 @@ def search(problem: PlacementProblem, rng: np.random.Generator) -> None:
     feasible = np.isfinite(problem.evaluate(first))
     if feasible.any():  # from elsewhere, latency would be infinite all around
         first = first[feasible]
+    if problem.best_value == 0:
+        return
     if problem.objective in _SLICE_MOVES:
         report_runs(problem)
         _Rounds(problem, first, rng).run()
@@ -55,14 +59,18 @@ class _Rounds:
         self.rng = rng
         self.random = seeded(rng)
         self.costs = SplitCosts.of(problem.workload, problem.machine)
-        self.moves_per_second = float("inf")
+        self.slice_moves = _SLICE_MOVES[problem.objective]
+        if problem.objective == "latency":
+            size = problem.workload.num_ops + problem.workload.num_edges
+            self.slice_moves = int(np.clip(_SLICE_ELEMENTS // size, 1, self.slice_moves))
+        self.moves_per_second = 3.0 * self.slice_moves  # until it is measured
 
     def run(self) -> None:
         """Start rounds hot from a start or warm from the best, and spend a third of the moves on coarse clusters."""
         problem, rng = self.problem, self.rng
         moves = float(_FIRST_ROUND[problem.objective] * problem.workload.num_classes)
-        while not problem.exhausted:
-            planned = int(min(moves, max(problem.seconds_left * self.moves_per_second, 1000)))
+        while not problem.exhausted and problem.best_value > 0:
+            planned = int(min(moves, max(problem.seconds_left * self.moves_per_second, 100)))
             planned = min(planned, problem.budget.evaluations - problem.evaluations)
             fresh = not len(problem.best) or rng.random() < 0.6
             device = self.first[rng.integers(len(self.first))] if fresh else problem.best
@@ -78,7 +86,7 @@ class _Rounds:
         if np.isfinite(self.problem.best_value):
             return self.problem.best_value
         op_ms = self.costs.op_ms
-        return float(np.where(np.isfinite(op_ms), op_ms, 0.0).max(axis=1).sum())
+        return max(float(np.where(np.isfinite(op_ms), op_ms, 0.0).max(axis=1).sum()), 1e-9)
 
     def _fine(self) -> Int32:
         """Clusters that lose nothing that is better than the best."""
@@ -107,7 +115,7 @@ class _Rounds:
         hot_ms, cold_ms = self._scale_ms() * heat, self._scale_ms() * _COLD
         done = 0
         while done < moves and not problem.exhausted:
-            slice_moves = min(_SLICE_MOVES[problem.objective], moves - done)
+            slice_moves = min(self.slice_moves, moves - done)
             temperatures = hot_ms * (cold_ms / hot_ms) ** (np.array([done, done + slice_moves]) / moves)
             start = time.monotonic()
             best_ms = anneal(here, best, best_ms, self.random, slice_moves, temperatures[0], temperatures[1])
@@ -132,13 +140,13 @@ def _by_batches(problem: PlacementProblem, first: Int32, rng: np.random.Generato
     """Anneal under any objective: of each batch of moves, evaluated at once, the best is accepted or refused."""
     workload = problem.workload
     class_start = workload.class_members[1][workload.class_members[0][:-1]]
-    values = problem.evaluate(first)
-    device, now_ms = first[np.argmin(values)][class_start], float(values.min())
+    device, now_ms = (problem.best if len(problem.best) else first[0])[class_start], problem.best_value
+    rows = batch_rows(workload, _BATCH)
     begin = problem.evaluations
     while not problem.exhausted:
         spent = (problem.evaluations - begin) / max(problem.budget.evaluations - begin, 1)
         progress = min(max(spent, problem.seconds / problem.budget.seconds), 1.0)
-        moved = np.stack([_moved(device, problem.machine.num_devices, rng) for _ in range(_BATCH)])
+        moved = np.stack([_moved(device, problem.machine.num_devices, rng) for _ in range(rows)])
         moved = moved[: problem.budget.evaluations - problem.evaluations]
         values = problem.evaluate(np.ascontiguousarray(moved[:, workload.colocation]))
         then_ms = float(values.min())

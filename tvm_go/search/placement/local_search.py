@@ -9,7 +9,7 @@ import numpy as np
 from tvm_go.graph import Int32
 from tvm_go.search.placement._clusters import clusters_of, joined, loads_of
 from tvm_go.search.placement._descend_loads import descend
-from tvm_go.search.placement._starts import allowed, starts
+from tvm_go.search.placement._starts import allowed, batch_rows, starts
 from tvm_go.search.placement.problem import PlacementProblem
 from tvm_go.simulate.split_scores import SplitCosts
 
@@ -23,6 +23,8 @@ def search(problem: PlacementProblem, rng: np.random.Generator) -> None:
     """Descend until the budget is spent: compiled for throughput, else along the best of each batch of moves."""
     first = starts(problem.workload, problem.machine)
     problem.evaluate(first)
+    if problem.best_value == 0:
+        return
     if problem.objective == "throughput":
         _by_loads(problem, first, rng)
     else:
@@ -50,7 +52,7 @@ def _by_batches(problem: PlacementProblem, first: Int32, rng: np.random.Generato
         here = device[class_first]
         value, idle = float("inf"), 0
         while idle < _PATIENCE and not problem.exhausted:
-            moved = _neighbours(here, problem.machine.num_devices, rng)
+            moved = _neighbours(here, batch_rows(workload, _BATCH), problem.machine.num_devices, rng)
             moved = moved[: problem.budget.evaluations - problem.evaluations]
             values = problem.evaluate(np.ascontiguousarray(moved[:, workload.colocation]))
             one = int(np.argmin(values))
@@ -75,14 +77,14 @@ def _origins(problem: PlacementProblem, first: Int32, rng: np.random.Generator) 
         yield np.where(shaken[labels], anywhere[labels], device)
 
 
-def _neighbours(device: Int32, num_devices: int, rng: np.random.Generator) -> Int32:
+def _neighbours(device: Int32, num_rows: int, num_devices: int, rng: np.random.Generator) -> Int32:
     """Random moves of one class, anywhere or to where a class of a near number is, and exchanges: int32 [B, C]."""
     count = len(device)
-    rows = np.arange(_BATCH)
-    one, other = rng.integers(count, size=(2, _BATCH))
-    near = np.clip(one + rng.integers(-3, 4, _BATCH), 0, count - 1)
-    result = np.repeat(device[None], _BATCH, axis=0)
-    kind = rng.integers(3, size=_BATCH)
-    result[rows, one] = np.choose(kind, [rng.integers(num_devices, size=_BATCH), device[near], device[other]])
+    rows = np.arange(num_rows)
+    one, other = rng.integers(count, size=(2, num_rows))
+    near = np.clip(one + rng.integers(-3, 4, num_rows), 0, count - 1)
+    result = np.repeat(device[None], num_rows, axis=0)
+    kind = rng.integers(3, size=num_rows)
+    result[rows, one] = np.choose(kind, [rng.integers(num_devices, size=num_rows), device[near], device[other]])
     result[rows[kind == 2], other[kind == 2]] = device[one[kind == 2]]
     return result

@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tvm_go.search.placement.small import brute_force, problem_of, random_case
-from tvm_go.search.placement import annealing
+from tvm_go.search.placement import annealing, local_search
 from tvm_go.search.placement._anneal_steps import anneal_steps, groups_of
 from tvm_go.search.placement._clusters import clusters_of, joined, loads_of, move
 from tvm_go.search.placement._order import renumbered
 from tvm_go.search.placement._xorshift import seeded, uniform
+from tvm_go.simulate import Workload
 from tvm_go.simulate.split_scores import SplitCosts, latency, throughput
 
 SEEDS = st.integers(0, 10**9)
@@ -104,3 +105,15 @@ def test_same_seed_same_placement_within_the_budget(objective: str) -> None:
         assert 2900 <= problem.evaluations <= 3000
         runs.append((problem.best.tolist(), problem.best_value, problem.evaluations))
     assert runs[0] == runs[1]
+
+
+def test_a_graph_that_takes_no_time_is_left_alone() -> None:
+    _, machine = random_case(np.random.default_rng(0))
+    for count in (0, 3):
+        workload = Workload.of(
+            "idle", ("cpu", "accelerator"), np.zeros((count, 2)), np.empty((0, 2)), output_bytes=np.zeros(count)
+        )
+        for search in (annealing.search, local_search.search):
+            problem = problem_of(workload, machine, "throughput", evaluations=10**9)
+            search(problem, np.random.default_rng(0))
+            assert problem.best_value == 0
