@@ -9,6 +9,8 @@ import numpy as np
 
 from tvm_go.errors import UsageError
 from tvm_go.graph import Int32, Int64
+from tvm_go.simulate.costs import costs_of, longest_remaining_ms
+from tvm_go.simulate.depth_first import depth_first
 from tvm_go.simulate.execution import execute
 from tvm_go.simulate.machine import Device, Machine
 from tvm_go.simulate.need import parts_of_equal_need
@@ -99,7 +101,8 @@ def tight(machine: Machine, workload: Workload, slack: float = 0.25) -> Machine:
 
     Every device gets ``parts + slack * (one - parts)``: ``one`` is what a device needs at its fullest if it runs
     everything under ``concurrent``, ``parts`` what the fullest device needs if the workload is cut, class after class,
-    into as many parts as there are devices, of equal need. That cut fits, and a single device does not.
+    into as many parts as there are devices, of equal need; each with the better of two orders, the longest remaining
+    path first and depth first. So that cut fits, and a single device does not in either order.
 
     Raises
     ------
@@ -109,8 +112,12 @@ def tight(machine: Machine, workload: Workload, slack: float = 0.25) -> Machine:
     if not 0 <= slack < 1:
         raise UsageError(f"slack is {slack}; give at least 0 and less than 1")
     ample = replace(machine, devices=tuple(replace(device, memory_bytes=float("inf")) for device in machine.devices))
+    costs = costs_of(workload, ample)
     one, parts = (
-        float(execute(workload, ample, "concurrent", device).peak_bytes.max())
+        min(
+            float(execute(workload, ample, "concurrent", device, priority).peak_bytes.max())
+            for priority in (longest_remaining_ms(costs), depth_first(costs))
+        )
         for device in (np.zeros(workload.num_ops, dtype=np.int32), parts_of_equal_need(workload, machine.num_devices))
     )
     if parts >= one:

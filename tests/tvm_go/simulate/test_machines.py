@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from tvm_go.errors import UsageError
+from tvm_go.simulate.costs import costs_of
+from tvm_go.simulate.depth_first import depth_first
 from tvm_go.simulate.execution import execute
 from tvm_go.simulate.families import FAMILIES, generate
 from tvm_go.simulate.machines import NETWORK, NVLINK2, P100, PCIE3, V100, XEON, box, cluster, tight
@@ -59,9 +61,17 @@ def test_roofline_takes_the_larger_of_arithmetic_and_traffic() -> None:
 def test_on_a_tight_machine_equal_parts_fit_and_one_device_does_not(family: str, count: int) -> None:
     workload = generate(family, 1000, np.random.default_rng(3), training=True).workload([P100])
     machine = tight(box("box", [P100] * count, PCIE3), workload)
-    whole = execute(workload, machine, "concurrent", np.zeros(workload.num_ops, dtype=np.int32))
-    parts = execute(workload, machine, "concurrent", parts_of_equal_need(workload, count))
-    assert whole.out_of_memory and not parts.out_of_memory
+    whole, parts = np.zeros(workload.num_ops, dtype=np.int32), parts_of_equal_need(workload, count)
+    orders = None, depth_first(costs_of(workload, machine))
+    assert all(execute(workload, machine, "concurrent", whole, order).out_of_memory for order in orders)
+    assert not all(execute(workload, machine, "concurrent", parts, order).out_of_memory for order in orders)
+
+
+def test_depth_first_ends_one_micro_batch_before_the_next() -> None:
+    edges = np.array([(0, 2), (1, 3), (2, 4), (3, 5)])
+    workload = Workload.of("two", ("p100",), np.ones((6, 1)), edges, output_bytes=np.ones(6))
+    priority = depth_first(costs_of(workload, box("box", [P100], PCIE3)))
+    assert np.argsort(-priority).tolist() == [0, 2, 4, 1, 3, 5]
 
 
 def test_a_workload_of_one_op_cannot_be_made_tight() -> None:

@@ -10,9 +10,9 @@ from numba import njit
 
 from tvm_go.graph import Int32
 from tvm_go.search.placement._contiguous import contiguous
-from tvm_go.search.placement._depth_first import depth_first
 from tvm_go.search.placement.problem import PlacementProblem
 from tvm_go.simulate.costs import Costs, costs_of
+from tvm_go.simulate.depth_first import depth_first
 from tvm_go.simulate.need import bytes_at_peak
 from tvm_go.simulate.split_scores import HOST
 from tvm_go.simulate.workload import Floats
@@ -62,8 +62,8 @@ def classes_of(problem: PlacementProblem) -> Classes:
 def offer(problem: PlacementProblem, plan: Plan) -> None:
     """Evaluate what is planned; if it is not feasible, plan again with less memory, down to equal shares.
 
-    A plan without priorities is tried with the longest remaining path first and depth first. For the latency objective
-    the placement is first made contiguous.
+    Under ``concurrent`` it is tried with its own priorities (or else the longest remaining path first) and depth first.
+    Under ``latency`` it is first made contiguous.
     """
     classes = classes_of(problem)
     is_host = np.array([device.kind == HOST for device in problem.machine.devices])
@@ -78,7 +78,7 @@ def offer(problem: PlacementProblem, plan: Plan) -> None:
         if last is not None and np.array_equal(device, last):
             continue
         feasible = np.isfinite(problem.evaluate(device[None], None if priority is None else priority[None])[0])
-        if priority is None and problem.objective == "concurrent" and not problem.exhausted:
+        if problem.objective == "concurrent" and not problem.exhausted:
             feasible |= np.isfinite(problem.evaluate(device[None], depth_first(classes.costs)[None])[0])
         if feasible or not np.isfinite(classes.memory_bytes).any():
             return
