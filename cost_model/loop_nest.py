@@ -37,6 +37,17 @@ class LoopNest:
         Whether the innermost axis stays innermost: of a reduction, that it is kept.
     weights_innermost : float
         Whether a product's constant lies with its outputs along the innermost axis.
+    rank : float
+        Axes of the output.
+    parallel : float
+        Extent of the outer axes that TVM's schedule of injective ops shares out among threads
+        (``tvm/topi/x86/injective.py``).
+    aligned : float
+        The largest power of two, up to 64, that divides the width: vectors are whole if it is large.
+    line : float
+        Extent of the last axis of a convolution's or pool's map.
+    line_tile : float
+        Its largest divisor up to 31: TVM's schedules of convolutions tile by it.
     """
 
     batch: float = 1.0
@@ -53,6 +64,11 @@ class LoopNest:
     read_width: float = 1.0
     contiguous: float = 1.0
     weights_innermost: float = 0.0
+    rank: float = 0.0
+    parallel: float = 1.0
+    aligned: float = 1.0
+    line: float = 1.0
+    line_tile: float = 1.0
 
     def row(self) -> tuple[float, ...]:
         """All extents in the order of their names."""
@@ -75,7 +91,14 @@ def loop_nest(name: str, attrs: str, inputs: Sequence[Shape], output: Shape) -> 
     """
     values: dict[str, Any] = json.loads(attrs)
     first = inputs[0] if inputs else ()
-    common = {"width": _last(output), "read_width": _last(first)}
+    width = int(_last(output))
+    common = {
+        "width": float(width),
+        "read_width": _last(first),
+        "rank": float(len(output)),
+        "parallel": _size(output[: 3 if len(output) > 4 else 2 if len(output) > 2 else 1]),
+        "aligned": float(min(width & -width, 64)),
+    }
     if "data_layout" in values and "conv" in name:
         return LoopNest(**common, **_convolution(values, inputs, output))
     if "pool" in name:
@@ -90,6 +113,7 @@ def loop_nest(name: str, attrs: str, inputs: Sequence[Shape], output: Shape) -> 
             stride=math.prod(values.get("strides") or [1]),
             padded=float(any(padding)),
             block_out=_block(layout, output),
+            **_line(layout, output),
         )
     if "dense" in name or "matmul" in name:
         return LoopNest(**common, **_product(name, values, inputs, output))
@@ -126,6 +150,7 @@ def _convolution(values: dict[str, Any], inputs: Sequence[Shape], output: Shape)
         "block_in": _block(layout, inputs[0]),
         "block_out": _block(out_layout, output),
         "weights_innermost": float(axes(values["kernel_layout"])[-1] in "oO"),
+        **_line(out_layout, output),
     }
 
 
@@ -148,6 +173,13 @@ def _summed(values: dict[str, Any], count: int) -> list[int]:
     named = list(range(count)) if given is None or given == [] else given if isinstance(given, list) else [given]
     named = [axis % count for axis in named] if count else []
     return [axis for axis in range(count) if axis not in named] if values.get("exclude") else named
+
+
+def _line(layout: str, output: Shape) -> dict[str, float]:
+    letters = axes(layout)
+    width = int(output[letters.index("W")]) if "W" in letters and len(letters) == len(output) else 1
+    tile = max((length for length in range(1, 32) if width % length == 0), default=1)
+    return {"line": float(width), "line_tile": float(tile)}
 
 
 def _block(layout: str, shape: Shape) -> float:

@@ -36,7 +36,8 @@ def test_a_kernel_has_the_same_features_in_its_model_and_from_a_log(seed: int, n
             [(1, 4, 56, 56, 16), (16, 4, 3, 3, 16, 8)],
             (1, 16, 28, 28, 8),
             {"rows": 784, "columns": 128, "reduce": 64, "window": 9, "stride": 4, "padded": 1, "block_in": 16,
-             "block_out": 8, "weights_innermost": 1, "width": 8},
+             "block_out": 8, "weights_innermost": 1, "width": 8, "rank": 5, "parallel": 448, "aligned": 8, "line": 28,
+             "line_tile": 28},
         ),
         (
             "nn.batch_matmul",
@@ -53,7 +54,8 @@ def test_a_kernel_has_the_same_features_in_its_model_and_from_a_log(seed: int, n
             {"rows": 1024, "columns": 1, "reduce": 256, "contiguous": 0, "width": 1, "read_width": 256},
         ),
         ("transpose", '{"axes": [0, 2, 1]}', [(2, 3, 5)], (2, 5, 3), {"contiguous": 0, "columns": 3}),
-        ("add", "{}", [(), ()], (), {"rows": 1, "columns": 1}),
+        ("add", "{}", [(), ()], (), {"rows": 1, "columns": 1, "rank": 0, "parallel": 1}),
+        ("add", "{}", [(4, 6, 36)] * 2, (4, 6, 36), {"rank": 3, "parallel": 24, "aligned": 4, "line": 1}),
     ],
 )  # fmt: skip
 def test_loops_of_ops(
