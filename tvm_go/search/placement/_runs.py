@@ -21,8 +21,8 @@ from tvm_go.search.placement._set_costs import (
 from tvm_go.search.placement.problem import PlacementProblem
 from tvm_go.simulate.split_scores import SplitCosts
 
-_MOST_STEPS = 3e8  # cuts times clusters and their tensors: some seconds
-_MOST_CUTS = 1000
+_MOST_STEPS = 5e7  # cuts times clusters and their tensors: about a second
+_FEWEST_CUTS, _MOST_CUTS = 64, 1000
 
 
 def report_runs(problem: PlacementProblem) -> None:
@@ -68,7 +68,7 @@ def _cuts_of(costs: SetCosts) -> Int64:
     """Where runs may begin and end: at every cluster or, in a large graph, at equal shares of the work."""
     work_ms = np.where(costs.barred[:, 1], 0.0, costs.work_ms[:, 1])
     count = len(work_ms)
-    most = int(np.clip(_MOST_STEPS / (count + len(costs.tensor) + 1), 16, _MOST_CUTS))
+    most = int(np.clip(_MOST_STEPS / (count + len(costs.tensor) + 1), _FEWEST_CUTS, _MOST_CUTS))
     if count <= most:
         return np.arange(count + 1)
     total = np.cumsum(work_ms + 1e-12)

@@ -111,7 +111,11 @@ def test_a_graph_that_takes_no_time_is_left_alone() -> None:
     _, machine = random_case(np.random.default_rng(0))
     for count in (0, 3):
         workload = Workload.of(
-            "idle", ("cpu", "accelerator"), np.zeros((count, 2)), np.empty((0, 2)), output_bytes=np.zeros(count)
+            "idle",
+            ("cpu", "accelerator"),
+            np.zeros((count, 2)),
+            np.empty((0, 2), dtype=np.int64),
+            output_bytes=np.zeros(count),
         )
         for search in (annealing.search, local_search.search):
             problem = problem_of(workload, machine, "throughput", evaluations=10**9)
