@@ -1,5 +1,6 @@
 """Strategies that build a placement instead of searching for one."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.tvm_go.search.placement.drawn import problems as small_problems
 from tests.tvm_go.search.placement.small import brute_force
+from tvm_go.errors import UsageError
 from tvm_go.search.placement import critical_path, expert, m_etf, metis, round_robin, single
 from tvm_go.search.placement._contiguous import contiguous
 from tvm_go.search.placement.problem import PlacementProblem
@@ -182,6 +184,12 @@ def test_metis_cuts_where_few_bytes_pass() -> None:
     _, machine = independent([1.0], 2)
     best = solved("metis", workload, machine, "pipeline").best
     assert best.tolist() == [0] * half + [1] * half
+
+
+def test_metis_says_how_to_install_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pymetis", None)
+    with pytest.raises(UsageError, match=r"pip install 'tvm-go\[placement\]'"):
+        solved("metis", *independent([1.0] * 4, 2))
 
 
 @given(small=small_problems(max_ops=8), seed=st.integers(0, 10**6))
