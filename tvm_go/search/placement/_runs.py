@@ -21,7 +21,7 @@ from tvm_go.search.placement._set_costs import (
 from tvm_go.search.placement.problem import PlacementProblem
 from tvm_go.simulate.split_scores import SplitCosts
 
-_MOST_STEPS = 5e7  # cuts times clusters and their tensors: about a second
+_MOST_STEPS = 1e7  # cuts times clusters and their tensors: about a second
 _FEWEST_CUTS, _MOST_CUTS = 64, 1000
 
 
