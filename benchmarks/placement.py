@@ -1,4 +1,4 @@
-"""Quick placements of generated graphs on simulated GPUs: `python -m benchmarks.placement [--json]`.
+"""Placements of generated graphs on simulated GPUs: `python -m benchmarks.placement [--json]`.
 
 One table for each number of devices: the makespan under ``concurrent`` of every strategy on every family, forward and
 training, on NVIDIA P100 GPUs joined by PCI Express. Memory is so tight that one device does not hold the graph, where a
@@ -21,8 +21,21 @@ from rich.progress import track
 from rich.table import Table
 
 from tvm_go.errors import UsageError
-from tvm_go.search.placement import critical_path, expert, m_etf, metis, round_robin, single
-from tvm_go.search.placement.problem import PlacementBudget, PlacementProblem
+from tvm_go.search.placement import (
+    UNLIMITED,
+    PlacementBudget,
+    PlacementProblem,
+    annealing,
+    critical_path,
+    expert,
+    hdp,
+    local_search,
+    m_etf,
+    metis,
+    portfolio,
+    round_robin,
+    single,
+)
 from tvm_go.simulate import Machine, Workload
 from tvm_go.simulate.execution import execute
 from tvm_go.simulate.families import FAMILIES, generate
@@ -36,9 +49,14 @@ STRATEGIES: dict[str, Callable[[PlacementProblem, np.random.Generator], None]] =
     "critical_path": critical_path.search,
     "m_etf": m_etf.search,
     "metis": metis.search,
+    "annealing": annealing.search,
+    "local_search": local_search.search,
+    "hdp": hdp.search,
+    "portfolio": portfolio.search,
 }
 _GIB = 2.0**30
 _REFERENCE = "expert"
+_WARM_UP_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +75,7 @@ class Row:
 
 def placed(workload: Workload, machine: Machine, is_tight: bool, strategy: str, seconds: float) -> Row:
     """Run a strategy, and look at what it found in detail."""
-    problem = PlacementProblem(workload, machine, "concurrent", PlacementBudget(seconds=seconds))
+    problem = PlacementProblem(workload, machine, "concurrent", PlacementBudget(UNLIMITED, seconds))
     STRATEGIES[strategy](problem, np.random.default_rng(0))
     spent, peak_bytes = problem.seconds, None
     if np.isfinite(problem.best_value):
@@ -80,7 +98,7 @@ def rows(num_ops: int, devices: list[int], seconds: float) -> Iterator[Row]:
     """Every family, forward and training, on every number of devices, by every strategy."""
     warm_up = generate("rnnlm", 200, np.random.default_rng(0)).workload([P100])
     for strategy in STRATEGIES:  # compiles, so that no time below is that of the compiler
-        placed(warm_up, box("warm-up", [P100] * 2, PCIE3), False, strategy, math.inf)
+        placed(warm_up, box("warm-up", [P100] * 2, PCIE3), False, strategy, _WARM_UP_SECONDS)
     for family in FAMILIES:
         for training in (False, True):
             graph = generate(family, num_ops, np.random.default_rng(0), training=training)
@@ -139,7 +157,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ops", type=int, default=5_000, help="size of each graph (5000)")
     parser.add_argument("--devices", type=int, nargs="+", default=[2, 4, 8], help="numbers of devices (2 4 8)")
-    parser.add_argument("--seconds", type=float, default=60.0, help="budget of each strategy (60)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="budget of each strategy (3)")
     parser.add_argument("--evaluate", type=int, nargs="*", default=[1_000, 10_000, 80_000, 1_000_000])
     parser.add_argument("--json", action="store_true", help="one object on stdout instead of tables")
     args = parser.parse_args()
@@ -150,7 +168,7 @@ def main() -> None:
     if args.json:
         print(json.dumps({"placements": [asdict(row) for row in found], "evaluations": times}))
         return
-    console = Console(width=200)
+    console = Console(width=260)
     for count in args.devices:
         console.print(table_of(found, count))
     table = Table(title="One evaluation under concurrent, 8 devices")

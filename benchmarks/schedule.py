@@ -36,8 +36,9 @@ from tvm_go.search.scheduling import (
     scheduling_strategy,
 )
 from tvm_go.simulate.families import generate
+from tvm_go.simulate.kernel_tensors import KernelTensors
 from tvm_go.simulate.machines import NVLINK2, V100, box
-from tvm_go.simulate.peak_memory import KernelTensors, least_peak_bytes, peak_bytes, planned_bytes
+from tvm_go.simulate.peak_memory import least_peak_bytes, peak_bytes, planned_bytes
 
 _BUDGET = PlacementBudget(evaluations=200_000, seconds=20.0)
 _FAMILIES = ("inception", "amoebanet", "gnmt", "gpt")

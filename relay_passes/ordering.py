@@ -23,7 +23,7 @@ from relay_passes.stack import with_deep_stack
 from relay_passes.targets import build_scopes
 from tvm_go.errors import UnsupportedModelError
 from tvm_go.graph import Int32, item_bytes
-from tvm_go.simulate.peak_memory import KernelTensors
+from tvm_go.simulate.kernel_tensors import KernelTensors
 
 _RESHAPE_ONLY = "relay.reshape_only"  # as FuseOps marks primitive functions that are views of their input
 

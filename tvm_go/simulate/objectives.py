@@ -40,8 +40,9 @@ def evaluate(
         ``sequential``, ``concurrent``, ``pipeline``: see `run_sequential`, `run_concurrent` and `run_pipeline` in
         `tvm_go.simulate.executors`. ``throughput`` and ``latency``: what the judge of dnn-partitioning computes.
     devices : int32 [B, N]
-    priorities : float64 [B, N], optional
-        Larger goes first. Without them, `default_priority`. Only ``sequential`` and ``concurrent`` look at them.
+    priorities : float64 [B, N] or [1, N], optional
+        Larger goes first; one row serves all placements. Without them, `default_priority`. Only ``sequential`` and
+        ``concurrent`` look at them.
 
     Returns
     -------
@@ -63,7 +64,8 @@ def evaluate(
     if priorities is None:
         priorities = default_priority(costs, objective)[None]
     else:
-        priorities = checked_priorities(priorities, devices.shape)
+        rows = 1 if len(priorities) == 1 else len(devices)
+        priorities = checked_priorities(priorities, (rows, workload.num_ops))
     return _in_threads(_MANY[objective], costs, devices, priorities)
 
 

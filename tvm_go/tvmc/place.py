@@ -19,7 +19,7 @@ from tvm.driver.tvmc.main import register_parser
 from tvm_go.errors import UnsupportedModelError, UsageError
 from tvm_go.placing import Placement, place, solve
 from tvm_go.search.placement import QUICK, STRATEGIES, UNLIMITED, PlacementBudget, PlacementProblem
-from tvm_go.search.placement.portfolio import available
+from tvm_go.search.placement.portfolio import available, compile_searches
 from tvm_go.simulate import Machine, Workload, dnn_partitioning, machine_file, workload_file
 from tvm_go.tvmc.errors import check_output, interrupted, one_line
 
@@ -73,6 +73,8 @@ def drive_place(args: argparse.Namespace) -> int:
     output = Path(args.output or path.with_suffix(".split.json").name)
     check_output(output, "the split")
     workload, machine, objective = _read(path, args.machine, args.objective)
+    with Console(stderr=True).status("getting ready: searches are compiled on their first use"):
+        compile_searches(objective)
     limit = args.budget or UNLIMITED
     problem = PlacementProblem(workload, machine, objective, PlacementBudget(limit, args.seconds))
     baselines: dict[str, Placement] = {}

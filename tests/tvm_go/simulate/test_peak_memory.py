@@ -10,14 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tvm_go.errors import UsageError
-from tvm_go.simulate.peak_memory import (
-    KernelTensors,
-    least_peak_bytes,
-    live_bytes,
-    peak_bytes,
-    plan_memory,
-    planned_bytes,
-)
+from tvm_go.simulate.kernel_tensors import KernelTensors
+from tvm_go.simulate.peak_memory import least_peak_bytes, live_bytes, peak_bytes, plan_memory, planned_bytes
 
 
 def random_tensors(seed: int, num_kernels: int, *, views: bool = True) -> KernelTensors:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tvm_go.graph import Int32
+from tvm_go.search.placement.problem import PlacementProblem
 from tvm_go.simulate import Machine, Workload
+from tvm_go.simulate.costs import costs_of
+from tvm_go.simulate.depth_first import depth_first
 from tvm_go.simulate.workload import Floats
 
 _BATCH_OPS = 20_000_000
@@ -27,6 +30,15 @@ def starts(workload: Workload, machine: Machine) -> Int32:
         if len(used):
             rows += [contiguous(workload, weight, used) for weight in (work_ms, workload.resident_bytes)]
     return np.stack(rows)
+
+
+def evaluate_starts(problem: PlacementProblem, first: Int32) -> Floats:
+    """Milliseconds of some placements, int32 [B, N]; under ``concurrent`` also depth first, if that is quicker."""
+    values = problem.evaluate(first)
+    if problem.objective == "concurrent" and not problem.exhausted:
+        costs = costs_of(problem.workload, problem.machine)
+        values = np.minimum(values, problem.evaluate(first, depth_first(costs)[None]))
+    return values
 
 
 def batch_rows(workload: Workload, most: int) -> int:

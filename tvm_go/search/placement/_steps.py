@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tvm_go.graph import Int32
-from tvm_go.search.placement.problem import PlacementBudget, PlacementProblem
+from tvm_go.search.placement.problem import PlacementBudget, PlacementProblem, priority_of
 from tvm_go.simulate.workload import Floats
 
 
@@ -55,7 +55,7 @@ class _Step(PlacementProblem):
         self.evaluations += len(devices)
         if len(values):
             one = int(np.argmin(values))
-            self._take(devices[one], None if priorities is None else priorities[one], float(values[one]))
+            self._take(devices[one], priority_of(priorities, one), float(values[one]))
         return values
 
     def report(self, device: Int32, evaluations: int) -> float:

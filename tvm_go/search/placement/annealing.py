@@ -17,7 +17,7 @@ from tvm_go.search.placement._anneal_steps import anneal_steps, groups_of
 from tvm_go.search.placement._clusters import clusters_of, joined, sums_by
 from tvm_go.search.placement._order import renumbered
 from tvm_go.search.placement._runs import report_runs
-from tvm_go.search.placement._starts import allowed, batch_rows, starts
+from tvm_go.search.placement._starts import allowed, batch_rows, evaluate_starts, starts
 from tvm_go.search.placement._xorshift import State, seeded
 from tvm_go.search.placement.problem import PlacementProblem
 from tvm_go.simulate.split_scores import SplitCosts
@@ -38,7 +38,7 @@ Anneal = Callable[[Int32, Int32, float, State, int, float, float], float]
 def search(problem: PlacementProblem, rng: np.random.Generator) -> None:
     """Anneal until the budget is spent: compiled for throughput and latency, else by batches of moves."""
     first = starts(problem.workload, problem.machine)
-    feasible = np.isfinite(problem.evaluate(first))
+    feasible = np.isfinite(evaluate_starts(problem, first))
     if feasible.any():  # from elsewhere, latency would be infinite all around
         first = first[feasible]
     if problem.best_value == 0:
@@ -148,7 +148,7 @@ def _by_batches(problem: PlacementProblem, first: Int32, rng: np.random.Generato
         progress = min(max(spent, problem.seconds / problem.budget.seconds), 1.0)
         moved = np.stack([_moved(device, problem.machine.num_devices, rng) for _ in range(rows)])
         moved = moved[: problem.budget.evaluations - problem.evaluations]
-        values = problem.evaluate(np.ascontiguousarray(moved[:, workload.colocation]))
+        values = problem.evaluate(np.ascontiguousarray(moved[:, workload.colocation]), problem.shared_priorities)
         then_ms = float(values.min())
         temperature_ms = now_ms * _HOT * (_COLD / _HOT) ** progress if np.isfinite(now_ms) else np.inf
         if then_ms <= now_ms or then_ms - now_ms < temperature_ms * rng.exponential():

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numba import njit
 
 from tvm_go.graph import Int32
-from tvm_go.search.placement._construct import Classes, has_room, offer, roomiest
+from tvm_go.search.placement._construct import Classes, classes_of, has_room, offer, roomiest
 from tvm_go.search.placement.problem import PlacementProblem
 from tvm_go.simulate.need import parts_of_equal_need
-from tvm_go.simulate.workload import Floats
+from tvm_go.simulate.workload import Floats, Workload
 
 _SLOWER = 2.0  # a device that takes so many times as long as the fastest is only for what runs nowhere else
 _HALVINGS = 40
@@ -20,19 +22,26 @@ def search(problem: PlacementProblem, rng: np.random.Generator) -> None:
 
     So were models placed by hand for the comparisons of Mirhoseini et al., "Device placement optimization with
     reinforcement learning", ICML 2017: whole layers to each device. Where only one device works at a time
-    (``sequential``, ``latency``), a device is filled as far as its memory goes before the next one is used. If that
-    does not fit, the parts are of equal need instead.
+    (``sequential``, ``latency``), a device is filled as far as its memory goes before the next one is used. Half of the
+    devices, a quarter and so on are tried as well, for transfers may cost more than they gain. If nothing of that fits,
+    the parts are of equal need instead.
     """
     one_at_a_time = problem.objective in ("sequential", "latency")
-
-    def plan(classes: Classes) -> tuple[Int32, Floats | None]:
-        arguments = (classes.ms, classes.need_bytes, classes.memory_bytes, fast_devices(classes.ms))
-        home = _fill(*arguments, np.inf)[0] if one_at_a_time else _balanced(*arguments)
-        return home[problem.workload.colocation], None
-
-    offer(problem, plan)
+    count = len(fast_devices(classes_of(problem).ms))
+    while count and not problem.exhausted:
+        offer(problem, partial(_contiguous_parts, problem.workload, count, one_at_a_time))
+        count //= 2
     if not np.isfinite(problem.best_value):
         offer(problem, lambda classes: (_equal_need(problem, classes), None))
+
+
+def _contiguous_parts(
+    workload: Workload, count: int, one_at_a_time: bool, classes: Classes
+) -> tuple[Int32, Floats | None]:
+    """A plan for the first of the fast devices, so many."""
+    arguments = (classes.ms, classes.need_bytes, classes.memory_bytes, fast_devices(classes.ms)[:count])
+    home = _fill(*arguments, np.inf)[0] if one_at_a_time else _balanced(*arguments)
+    return home[workload.colocation], None
 
 
 def _equal_need(problem: PlacementProblem, classes: Classes) -> Int32:

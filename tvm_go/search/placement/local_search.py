@@ -9,7 +9,7 @@ import numpy as np
 from tvm_go.graph import Int32
 from tvm_go.search.placement._clusters import clusters_of, joined, loads_of
 from tvm_go.search.placement._descend_loads import descend
-from tvm_go.search.placement._starts import allowed, batch_rows, starts
+from tvm_go.search.placement._starts import allowed, batch_rows, evaluate_starts, starts
 from tvm_go.search.placement.problem import PlacementProblem
 from tvm_go.simulate.split_scores import SplitCosts
 
@@ -22,7 +22,7 @@ _PATIENCE = 10  # batches without progress
 def search(problem: PlacementProblem, rng: np.random.Generator) -> None:
     """Descend until the budget is spent: compiled for throughput, else along the best of each batch of moves."""
     first = starts(problem.workload, problem.machine)
-    problem.evaluate(first)
+    evaluate_starts(problem, first)
     if problem.best_value == 0:
         return
     if problem.objective == "throughput":
@@ -54,7 +54,7 @@ def _by_batches(problem: PlacementProblem, first: Int32, rng: np.random.Generato
         while idle < _PATIENCE and not problem.exhausted:
             moved = _neighbours(here, batch_rows(workload, _BATCH), problem.machine.num_devices, rng)
             moved = moved[: problem.budget.evaluations - problem.evaluations]
-            values = problem.evaluate(np.ascontiguousarray(moved[:, workload.colocation]))
+            values = problem.evaluate(np.ascontiguousarray(moved[:, workload.colocation]), problem.shared_priorities)
             one = int(np.argmin(values))
             idle = 0 if values[one] < value else idle + 1
             if values[one] < value:

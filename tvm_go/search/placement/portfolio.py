@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -29,7 +30,10 @@ from tvm_go.search.placement import (
 )
 from tvm_go.search.placement._steps import Shared
 from tvm_go.search.placement.bounds import lower_bound
-from tvm_go.search.placement.problem import PlacementProblem
+from tvm_go.search.placement.problem import PlacementBudget, PlacementProblem
+from tvm_go.simulate.families import SMALLEST, generate
+from tvm_go.simulate.machines import P100, PCIE3, XEON, box
+from tvm_go.simulate.split_scores import HOST
 
 #: An evaluation budget that never ends.
 UNLIMITED = sys.maxsize
@@ -62,6 +66,7 @@ _LANES: dict[str, tuple[Lane, ...]] = {
 # Under the other objectives a batch of placements is evaluated on all cores anyway.
 _ONE_LANE: tuple[Lane, ...] = ((("annealing", 0.4), ("local_search", 0.6), ("annealing", 1.0)),)
 
+_FEW_EVALUATIONS = 300
 _GAP_OF_PROVEN = 2e-6  # of the value
 _LOOK_EVERY_S = 0.1
 _MOST_DECISIONS = 50_000  # binaries of a program that HiGHS can still do something with in a minute
@@ -79,6 +84,14 @@ def search(problem: PlacementProblem, rng: np.random.Generator) -> None:
         _take_turns(shared, lanes, rng)
     else:
         _side_by_side(shared, lanes, rng)
+
+
+def compile_searches(objective: str) -> None:
+    """Run every step on a small graph: compiling, once on each machine, should take no search's time."""
+    specs = [replace(XEON, kind=HOST), P100, P100]
+    workload = generate("rnnlm", SMALLEST, np.random.default_rng(0)).workload(specs[:2])
+    problem = PlacementProblem(workload, box("warm-up", specs, PCIE3), objective, PlacementBudget(_FEW_EVALUATIONS))
+    search(problem, np.random.default_rng(0))
 
 
 def available(names: Iterable[str]) -> list[str]:

@@ -72,13 +72,24 @@ class PlacementProblem:
         return self.evaluations >= self.budget.evaluations or self.seconds_left <= 0
 
     def evaluate(self, devices: Int32, priorities: Floats | None = None) -> Floats:
-        """Milliseconds of some placements, int32 [B, N]; ``inf`` for one that is not feasible. Keeps the best."""
+        """Milliseconds of some placements; ``inf`` for one that is not feasible. Keeps the best.
+
+        Parameters
+        ----------
+        devices : int32 [B, N]
+        priorities : float64 [B, N] or [1, N], optional
+        """
         values = evaluate(self.workload, self.machine, self.objective, devices, priorities)
         self.evaluations += len(devices)
         if len(values):
             one = int(np.argmin(values))
-            self._take(devices[one], None if priorities is None else priorities[one], float(values[one]))
+            self._take(devices[one], priority_of(priorities, one), float(values[one]))
         return values
+
+    @property
+    def shared_priorities(self) -> Floats | None:
+        """Priorities of the best placement for any others: float64 [1, N]; None for the default ones."""
+        return self.best_priority[None] if len(self.best_priority) else None
 
     def report(self, device: Int32, evaluations: int) -> float:
         """Take the outcome of a compiled loop that evaluated for itself; the value is computed afresh."""
@@ -94,3 +105,8 @@ class PlacementProblem:
             self.best, self.best_value = device.copy(), value
             self.best_priority = np.empty(0) if priority is None else priority.copy()
             self.history.append(Step(self.evaluations, self.seconds, value))
+
+
+def priority_of(priorities: Floats | None, row: int) -> Floats | None:
+    """Priorities of one placement among several that may share them: float64 [N]."""
+    return None if priorities is None else priorities[min(row, len(priorities) - 1)]

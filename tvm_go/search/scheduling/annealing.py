@@ -13,7 +13,8 @@ from tvm_go.graph import Int32, Int64
 from tvm_go.search.scheduling import critical_path, memory_greedy, topological
 from tvm_go.search.scheduling.list_schedule import list_schedule, priority_of
 from tvm_go.search.scheduling.problem import SchedulingProblem
-from tvm_go.simulate.peak_memory import Bools, live_profile, plan_blocks
+from tvm_go.simulate.kernel_tensors import Bools
+from tvm_go.simulate.peak_memory import live_profile, plan_blocks
 from tvm_go.simulate.workload import Floats
 
 _START_TEMPERATURE, _END_TEMPERATURE = 0.02, 0.0002  # of the value at the start

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from tvm_go.graph import Int32, Int64
-from tvm_go.simulate.peak_memory import KernelTensors
+from tvm_go.simulate.kernel_tensors import KernelTensors
 from tvm_go.simulate.workload import Floats
 
 

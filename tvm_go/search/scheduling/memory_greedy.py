@@ -10,7 +10,7 @@ from numba import njit
 from tvm_go.graph import Int32, Int64
 from tvm_go.search.scheduling.list_schedule import priority_of
 from tvm_go.search.scheduling.problem import SchedulingProblem
-from tvm_go.simulate.peak_memory import Bools, KernelTensors
+from tvm_go.simulate.kernel_tensors import Bools, KernelTensors
 
 
 def search(problem: SchedulingProblem, rng: np.random.Generator) -> None:

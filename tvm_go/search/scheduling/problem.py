@@ -13,8 +13,9 @@ from tvm_go.graph import Int32
 from tvm_go.search.placement.problem import PlacementBudget, Step
 from tvm_go.search.scheduling.list_schedule import list_schedule
 from tvm_go.simulate import Machine, Workload
+from tvm_go.simulate.kernel_tensors import KernelTensors
 from tvm_go.simulate.objectives import evaluate
-from tvm_go.simulate.peak_memory import KernelTensors, least_peak_bytes, peak_bytes, planned_bytes
+from tvm_go.simulate.peak_memory import least_peak_bytes, peak_bytes, planned_bytes
 from tvm_go.simulate.workload import Floats
 
 #: What memory of one device is judged by: all that is alive at once, or what TVM's planner sets aside.

@@ -22,8 +22,9 @@ from tvm_go.search.scheduling import (
 from tvm_go.search.scheduling.list_schedule import priority_of
 from tvm_go.search.scheduling.problem import MEASURES, SchedulingProblem
 from tvm_go.simulate import Device, Machine, Workload
+from tvm_go.simulate.kernel_tensors import KernelTensors
 from tvm_go.simulate.objectives import evaluate
-from tvm_go.simulate.peak_memory import KernelTensors, peak_bytes
+from tvm_go.simulate.peak_memory import peak_bytes
 
 
 def branches(count: int) -> KernelTensors:
