@@ -43,3 +43,8 @@ bench: venv
 	$(BIN)/python -m benchmarks.measure_throughput
 	$(BIN)/python -m benchmarks.fusion
 	$(BIN)/python -m benchmarks.end_to_end
+	$(BIN)/python -m benchmarks.cost_model
+	$(BIN)/python -m benchmarks.dnn_partitioning
+	$(BIN)/python -m benchmarks.placement
+	$(BIN)/python -m benchmarks.simulate
+	$(BIN)/python -m benchmarks.schedule
