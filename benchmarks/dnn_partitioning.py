@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from tvm_go.placing import place
-from tvm_go.search.placement.problem import PlacementBudget
+from tvm_go.search.placement import UNLIMITED, PlacementBudget
+from tvm_go.search.placement.portfolio import compile_searches
 from tvm_go.simulate.dnn_partitioning import read, write_split
 
 SHARED = Path(__file__).parents[2] / "shared"
-_UNLIMITED = 10**18
 
 #: The best of the published solvers' and a plain annealing's figures for throughput; the greedy solver's for latency.
 REFERENCES_MS = {
@@ -64,7 +64,7 @@ def measured(objective: str, graph: str, strategy: str, seconds: float, seed: in
     """Run one strategy on one graph, and have the judge score what it wrote."""
     path = SHARED / "data" / "dnn-partitioning" / f"{objective}-inputs" / f"{graph}.json"
     workload, machine = read(path)
-    budget = PlacementBudget(evaluations=_UNLIMITED, seconds=seconds)
+    budget = PlacementBudget(UNLIMITED, seconds)
     found = place(workload, machine, objective, strategy=strategy, budget=budget, seed=seed)
     judged_ms = None
     if found.feasible:
@@ -103,13 +103,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0, help="for each graph and strategy")
     parser.add_argument("--objective", choices=sorted(REFERENCES_MS), nargs="*", default=sorted(REFERENCES_MS))
-    parser.add_argument("--strategy", nargs="*", default=["portfolio", "annealing", "local_search", "dp", "milp"])
+    parser.add_argument("--strategy", nargs="*", default=["portfolio"], help="as of `tvm-go place`")
     parser.add_argument("--graph", nargs="*", help="such as LayerGraphs/bert24_inference; all by default")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="one object for each row instead of tables")
     arguments = parser.parse_args()
     console = Console()
     for objective in arguments.objective:
+        compile_searches(objective)
         table = Table(title=f"{objective}, milliseconds; {arguments.seconds:g} s for each")
         for column in ("graph", "reference", *arguments.strategy, "lower bound"):
             table.add_column(column, justify="left" if column == "graph" else "right")
