@@ -1,0 +1,9 @@
+"""The tasks that a policy can have, in the order in which they decide."""
+
+from tvm_go.policy.tasks.placement import Placement
+from tvm_go.policy.tasks.schedule import Schedule
+from tvm_go.policy.tasks.task import Task
+
+TASKS: dict[str, type[Task]] = {"placement": Placement, "schedule": Schedule}
+
+__all__ = ["TASKS", "Placement", "Schedule", "Task"]
