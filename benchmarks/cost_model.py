@@ -22,9 +22,11 @@ from scipy.stats import spearmanr
 
 from benchmarks import cost_model_plots
 from benchmarks.collect_kernels import plans_file
+from cost_model.additive import AdditiveModel
 from cost_model.dataset import COLUMNS, Dataset, dataset
 from cost_model.features import FEATURES, Floats
-from cost_model.regressor import CostModel, roofline
+from cost_model.regressor import CostModel
+from cost_model.roofline import roofline
 from cost_model.structure import Structure
 from tuning_logs.files import kernels_of
 from tvm_go.errors import LogError
@@ -35,7 +37,7 @@ Predict = Callable[[Floats, Texts], Floats]
 """From rows [R, len(COLUMNS)] and keys [R] of kernels to their milliseconds (or a rank) [R]."""
 Fit = Callable[[Dataset], Predict]
 """Learns from measurements."""
-WAYS = ("roofline", "linear", "ranking", "ensemble", "network")
+WAYS = ("roofline", "additive", "linear", "ranking", "ensemble", "network")
 _RANKS_ONLY = ("ranking",)
 _PLANS = 50
 _CURVE_SIZES = (250, 500, 1000, 2000, 4000, 8000)
@@ -46,6 +48,13 @@ def by_roofline(data: Dataset) -> Predict:
     worked = np.isfinite(data.ms)
     factor = np.median(np.log2(data.ms[worked]) - roofline(data.rows[worked]))
     return lambda rows, _: np.exp2(roofline(rows) + factor)
+
+
+def by_additive(data: Dataset) -> Predict:
+    """The sum of costs that the ensemble corrects."""
+    worked = np.isfinite(data.ms)
+    model = AdditiveModel.fit(data.rows[worked], data.ms[worked])
+    return lambda rows, _: np.exp2(model.predict(rows))
 
 
 def by_linear(data: Dataset) -> Predict:
@@ -93,7 +102,8 @@ def network_on(structures: Mapping[str, Structure]) -> Fit:
 def fits_of(ways: Iterable[str], structures: Mapping[str, Structure]) -> dict[str, Fit]:
     """How each way learns; the structures are of all kernels, by key."""
     of_rows: dict[str, Fit] = {
-        "roofline": by_roofline, "linear": by_linear, "ranking": by_ranking, "ensemble": by_ensemble,
+        "roofline": by_roofline, "additive": by_additive, "linear": by_linear, "ranking": by_ranking,
+        "ensemble": by_ensemble,
     }  # fmt: skip
     return {way: of_rows[way] if way in of_rows else network_on(structures) for way in ways}
 

@@ -1,7 +1,7 @@
 """A graph network on the ops of kernels, for `benchmarks.cost_model`: whether the wiring tells more than the counts.
 
 GraphSAGE with max-pooling (Hamilton et al., NeurIPS 2017, section 3.3) between ops that feed each other. What it reads
-out of a kernel stands beside the row that the other ways see, and the roofline is left to add, as in the ensemble.
+out of a kernel stands beside the row that the other ways see, and a sum of costs is left to add, as in the ensemble.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import torch
 from dgl.nn import SAGEConv
 from torch import nn
 
+from cost_model.additive import AdditiveModel
 from cost_model.dataset import Dataset
 from cost_model.features import Floats, op_table
-from cost_model.regressor import roofline
 from cost_model.structure import Structure, union
 from tvm_go.graph import Int64, OpGraph, Pattern
 
@@ -94,7 +94,7 @@ class KernelOps:
 
 
 class Network(nn.Module):
-    """From the ops of kernels, and their rows, to logarithms (base 2) of milliseconds over the roofline."""
+    """From the ops of kernels, and their rows, to logarithms (base 2) of milliseconds over a sum of costs."""
 
     def __init__(self, op_columns: int, row_columns: int) -> None:
         super().__init__()
@@ -151,7 +151,8 @@ def by_network(
     which = _numbers(kernels, worked.keys)
     op_scale, row_scale = Scale.of(kernels.table[_spans(kernels.op_start, which)]), Scale.of(worked.rows)
     ops, rows = op_scale.apply(kernels.table), row_scale.apply(worked.rows)
-    left = torch.from_numpy((np.log2(worked.ms) - roofline(worked.rows)).astype(np.float32))
+    additive = AdditiveModel.fit(worked.rows, worked.ms)
+    left = torch.from_numpy((np.log2(worked.ms) - additive.predict(worked.rows)).astype(np.float32))
     low, middle, high = np.quantile(left.numpy(), [0.0, 0.5, 1.0])
 
     with torch.random.fork_rng(devices=[]):
@@ -175,7 +176,7 @@ def by_network(
             for start in range(0, len(keys), _BATCH):
                 part = slice(start, start + _BATCH)
                 found[part] = outputs(numbers[part], scaled[part]).numpy()
-        return np.asarray(np.exp2(np.clip(found, low, high) + roofline(new_rows)))
+        return np.asarray(np.exp2(np.clip(found, low, high) + additive.predict(new_rows)))
 
     return predict
 

@@ -44,7 +44,8 @@ _CLASSES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 _CLASS_OF = {name: number for number, names in enumerate(_CLASSES.values()) for name in names}
 _OTHER = len(_CLASSES) - 1
-_WORDS = tuple(_CLASSES)
+KINDS = tuple(_CLASSES)
+"""Classes of operators, by which ops are counted."""
 
 _OVERALL = (
     "ops", "anchors", "inputs", "outputs", "flops", "bytes_in", "bytes_out", "bytes_inside", "bytes_largest_in",
@@ -53,9 +54,9 @@ _OVERALL = (
 )  # fmt: skip
 FEATURES: tuple[str, ...] = (
     *_OVERALL,
-    *(f"ops_{word}" for word in _WORDS),
-    *(f"elements_{word}" for word in _WORDS),
-    *(f"anchor_{word}" for word in _WORDS),
+    *(f"ops_{word}" for word in KINDS),
+    *(f"elements_{word}" for word in KINDS),
+    *(f"anchor_{word}" for word in KINDS),
     *(f"anchor_{name}" for name in (*LOOP_NAMES, "flops", "lanes_left")),
     *(f"second_{name}" for name in LOOP_NAMES),
 )
@@ -160,8 +161,8 @@ def kernel_features(graph: OpGraph, kernel: Int32, table: OpTable | None = None)
     }
     columns = [np.log2(flops + 1) - np.log2(moved + 1) if name == "intensity" else _log(overall[name])
                for name in _OVERALL]  # fmt: skip
-    each = kernel.astype(np.int64) * len(_WORDS) + table.kind
-    size = count * len(_WORDS)
+    each = kernel.astype(np.int64) * len(KINDS) + table.kind
+    size = count * len(KINDS)
     histogram = _sums(each, np.ones(len(each)), size).reshape(count, -1)
     elements = _sums(each, table.elements, size).reshape(count, -1)
     nest = table.nest[anchor]
@@ -172,7 +173,7 @@ def kernel_features(graph: OpGraph, kernel: Int32, table: OpTable | None = None)
             *columns,
             histogram,
             _log(elements),
-            np.eye(len(_WORDS))[table.kind[anchor]],
+            np.eye(len(KINDS))[table.kind[anchor]],
             _log(nest),
             _log(graph.flops[anchor]),
             lanes_left,

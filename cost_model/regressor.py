@@ -1,10 +1,9 @@
-"""XGBoost on the logarithm of milliseconds: what a kernel takes that was never measured, and how sure that is."""
+"""XGBoost on what a sum of costs leaves over: what a kernel takes that was never measured, and how sure that is."""
 
 from __future__ import annotations
 
 import io
 import json
-import math
 import os
 import zipfile
 from collections.abc import Mapping
@@ -15,12 +14,14 @@ from typing import Any
 import numpy as np
 import xgboost
 
-from cost_model.dataset import COLUMNS, PROBE_STEPS, PROBES, Dataset
+from cost_model.additive import AdditiveModel
+from cost_model.dataset import COLUMNS, Dataset
 from cost_model.features import Floats
+from cost_model.roofline import roofline
 from tvm_go.atomic import write_atomically
 from tvm_go.errors import LogError
 
-FORMAT, VERSION = "tvm-go cost model", 1
+FORMAT, VERSION = "tvm-go cost model", 2
 _MEMBERS = 5  # of the ensemble
 _TIME: dict[str, Any] = {
     "objective": "reg:absoluteerror", "eta": 0.06, "max_depth": 8, "min_child_weight": 2, "subsample": 0.8,
@@ -52,8 +53,9 @@ class Prediction:
 
 @dataclass(frozen=True)
 class CostModel:
-    """An ensemble for the time, and a classifier for failures."""
+    """A sum of costs, an ensemble for what it leaves over of the time, and a classifier for failures."""
 
+    additive: AdditiveModel
     time: tuple[xgboost.Booster, ...]
     failure: xgboost.Booster
 
@@ -69,26 +71,25 @@ class CostModel:
         worked = np.isfinite(data.ms)
         if not worked.any():
             raise LogError("no measurement in the log succeeded: nothing can be learned from it")
-        rows, target = data.rows[worked], np.log2(data.ms[worked])
-        time = tuple(
-            _train({**_TIME, "seed": seed * 1000 + member}, rows, target - roofline(rows), rounds)
-            for member in range(members)
-        )
+        additive = AdditiveModel.fit(data.rows[worked], data.ms[worked])
+        rows, sums = _with_sums(additive, data.rows[worked])
+        left = np.log2(data.ms[worked]) - sums
+        time = tuple(_train({**_TIME, "seed": seed * 1000 + member}, rows, left, rounds) for member in range(members))
         failure = _train({**_FAILURE, "seed": seed}, data.rows, (~worked).astype(np.float64), _FAILURE_ROUNDS)
-        return CostModel(time, failure)
+        return CostModel(additive, time, failure)
 
     def refit(self, data: Dataset) -> CostModel:
         """A model that has learned from more measurements; those of before count as far as it remembers them."""
         worked = np.isfinite(data.ms)
-        rows = data.rows[worked]
-        if not len(rows):
+        if not worked.any():
             return self
-        left = np.log2(data.ms[worked]) - roofline(rows)
+        rows, sums = _with_sums(self.additive, data.rows[worked])
+        left = np.log2(data.ms[worked]) - sums
         time = tuple(
             _train({**_TIME, "seed": member}, rows, left, _REFIT_ROUNDS, before)
             for member, before in enumerate(self.time)
         )
-        return CostModel(time, self.failure)
+        return CostModel(self.additive, time, self.failure)
 
     def predict(self, rows: Floats) -> Prediction:
         """Milliseconds of kernels.
@@ -99,11 +100,11 @@ class CostModel:
         """
         if not len(rows):
             return Prediction(*(np.zeros(0) for _ in range(3)))
-        matrix = xgboost.DMatrix(rows)
-        logs = np.array([booster.predict(matrix) for booster in self.time], dtype=np.float64) + roofline(rows)
-        return Prediction(
-            np.exp2(logs.mean(axis=0)), logs.std(axis=0), np.asarray(self.failure.predict(matrix), dtype=np.float64)
-        )
+        matrix_rows, sums = _with_sums(self.additive, rows)
+        matrix = xgboost.DMatrix(matrix_rows)
+        logs = np.array([booster.predict(matrix) for booster in self.time], dtype=np.float64) + sums
+        failure = np.asarray(self.failure.predict(xgboost.DMatrix(rows)), dtype=np.float64)
+        return Prediction(np.exp2(logs.mean(axis=0)), logs.std(axis=0), failure)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one file; readers see the old one or the new one.
@@ -114,10 +115,17 @@ class CostModel:
             If it cannot be written.
         """
         path = Path(path)
-        about = {"format": FORMAT, "version": VERSION, "xgboost": xgboost.__version__, "columns": list(COLUMNS)}
+        about = {
+            "format": FORMAT,
+            "version": VERSION,
+            "xgboost": xgboost.__version__,
+            "columns": list(COLUMNS),
+            "members": len(self.time),
+            "weights": self.additive.weights.tolist(),
+        }
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("about.json", json.dumps({**about, "members": len(self.time)}))
+            archive.writestr("about.json", json.dumps(about))
             for name, booster in self._boosters().items():
                 archive.writestr(name, bytes(booster.save_raw("ubj")))
         try:
@@ -151,31 +159,16 @@ class CostModel:
             raise LogError(f"the cost model {path} was {versions}: {again}") from None
         except (zipfile.BadZipFile, KeyError, ValueError, AttributeError, TypeError) as error:
             raise LogError(f"{path} is no cost model ({error}): {again}") from None
-        return CostModel(tuple(boosters[:-1]), boosters[-1])
+        return CostModel(AdditiveModel(np.array(about["weights"])), tuple(boosters[:-1]), boosters[-1])
 
     def _boosters(self) -> Mapping[str, xgboost.Booster]:
         return {f"time_{member}.ubj": one for member, one in enumerate(self.time)} | {"failure.ubj": self.failure}
 
 
-def roofline(rows: Floats) -> Floats:
-    """Logarithm (base 2) of the milliseconds that a kernel's arithmetic, its traffic and its launch take at best.
-
-    Of the device's probes; where one was not measured, as of some CPU of these days.
-    """
-    column = {name: position for position, name in enumerate(COLUMNS)}
-    probe = {
-        name: np.exp2(np.nan_to_num(rows[:, column[f"probe_{name}"]], nan=np.log2(usual)))
-        for name, usual in _USUAL_MS.items()
-    }
-    amounts = {name: np.exp2(rows[:, column[name]]) - 1 for name in ("flops", "bytes_in", "bytes_out")}
-    traffic = amounts["bytes_in"] + amounts["bytes_out"]
-    arithmetic_ms = probe["compute"] * amounts["flops"] / (2.0 * PROBE_STEPS * math.prod(PROBES["compute"]))
-    traffic_ms = probe["cache 3"] * traffic / (2.0 * _FLOAT_BYTES * math.prod(PROBES["cache 3"]))  # reads and writes
-    return np.asarray(np.log2(arithmetic_ms + traffic_ms + probe["launch"]))
-
-
-_FLOAT_BYTES = 4
-_USUAL_MS = {"launch": 0.0005, "compute": 0.4, "cache 3": 1.0}  # of the probes that a roofline needs
+def _with_sums(additive: AdditiveModel, rows: Floats) -> tuple[Floats, Floats]:
+    """What the trees see, float64 [R, columns], and the logarithms that they correct, float64 [R]."""
+    sums = additive.predict(rows)
+    return np.column_stack([rows, sums - roofline(rows)]), sums
 
 
 def _train(

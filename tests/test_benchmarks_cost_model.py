@@ -121,11 +121,12 @@ def test_the_comparison_is_printed_and_plotted(
     monkeypatch.setattr(cost_model, "by_ensemble", cost_model.by_linear)  # which takes no seconds
     monkeypatch.setattr(cost_model, "_CURVE_SIZES", (5, 10, 1000))
     plots = tmp_path / "plots"
-    cost_model.main([str(log), "--ways", "roofline", "linear", "ranking", "ensemble", "--plots", str(plots), "--curve"])
+    ways = ("roofline", "additive", "linear", "ensemble")
+    cost_model.main([str(log), "--ways", *ways, "ranking", "--plots", str(plots), "--curve"])
     printed = capsys.readouterr().out
     assert "118 measurements of 59 kernels" in printed
     assert [line.split()[1] for line in printed.splitlines() if line.startswith("│")] == ["a", "b", "mean"]
-    names = {f"{what}_{way}" for what in ("predicted", "errors") for way in ("roofline", "linear", "ensemble")}
+    names = {f"{what}_{way}" for what in ("predicted", "errors") for way in ways}
     written = {path.stem: path.read_bytes()[:8] for path in plots.iterdir()}
     assert written == dict.fromkeys(names | {"learning_curve"}, PNG)
 

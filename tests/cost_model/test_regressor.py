@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from cost_model.dataset import COLUMNS, Dataset
-from cost_model.regressor import CostModel, roofline
+from cost_model.regressor import CostModel
+from cost_model.roofline import roofline
 from tvm_go.errors import LogError
 
 
@@ -74,7 +75,7 @@ def rewritten(path: Path, name: str, old: bytes, new: bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "old", "new", "message"),
     [
-        ("about.json", b'"version": 1', b'"version": 9', r"of another version \(9\).*tvm-go log train"),
+        ("about.json", b'"version": 2', b'"version": 9', r"of another version \(9\).*tvm-go log train"),
         ("about.json", b'"flops"', b'"flips"', "made for other features"),
         ("time_0.ubj", b"learner", b"l\xff\xffrner", "was written by XGBoost .* cannot read"),
         ("about.json", b"{", b"[", "is no cost model"),

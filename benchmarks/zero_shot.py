@@ -1,0 +1,152 @@
+"""Zero-shot placement of families that a policy never saw: `python -m benchmarks.zero_shot --minutes 5 [--json]`.
+
+For each family in turn, a policy is trained on all the others and then places graphs of that family on two, four and
+eight GPUs: zero-shot (one plan in two orders and 14 samples), then with 50 steps of fine-tuning. The quick strategies
+stand beside it, and `annealing` and `hdp` with as many evaluations as the fine-tuned policy had. Figures are speed-ups
+over `expert`, geometric means. Then: how often zero-shot is at least as good as the best quick strategy, and after how
+many evaluations the fine-tuned policy is as good as `hdp` is in the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.train_placement import OBJECTIVE, lessons_of, trained
+from tvm_go.learn.corpus import CorpusConfig, draw_corpus
+from tvm_go.learn.finetune import finetune
+from tvm_go.learn.zero_shot import zero_shot
+from tvm_go.policy import Policy, graph_input
+from tvm_go.search.placement import UNLIMITED, annealing, critical_path, expert, hdp, m_etf, metis
+from tvm_go.search.placement.problem import PlacementBudget, PlacementProblem
+from tvm_go.simulate import Machine, Workload
+from tvm_go.simulate.families import FAMILIES
+
+_STEPS = 50
+_REFERENCE = "expert"
+_QUICK = {"expert": expert, "critical_path": critical_path, "metis": metis, "m_etf": m_etf}
+_SEARCHES = {"annealing": annealing, "hdp": hdp}
+COLUMNS = (*_QUICK, "zero_shot", "fine_tuned", *_SEARCHES)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One graph of a family that was held out; milliseconds by strategy are None where nothing feasible was found.
+
+    ``evaluations`` of the fine-tuned policy are those after which it was as good as `hdp` in the end; None if never.
+    """
+
+    family: str
+    workload: str
+    devices: int
+    milliseconds: dict[str, float | None]
+    evaluations: int
+    evaluations_to_hdp: int | None
+
+
+def measured(policy: Policy, family: str, workload: Workload, machine: Machine) -> Row:
+    """All strategies on one graph."""
+
+    def problem_of(evaluations: int) -> PlacementProblem:
+        return PlacementProblem(workload, machine, OBJECTIVE, PlacementBudget(evaluations))
+
+    found: dict[str, PlacementProblem] = {}
+    for name, quick in _QUICK.items():
+        found[name] = problem_of(UNLIMITED)
+        quick.search(found[name], np.random.default_rng(0))
+    tuned = problem_of(UNLIMITED)
+    graph = graph_input(workload, machine, OBJECTIVE)
+    order = zero_shot(policy, tuned, graph, np.random.default_rng(0))
+    values = {"zero_shot": tuned.best_value}
+    finetune(policy, tuned, graph, order, np.random.default_rng(1), steps=_STEPS)
+    found["fine_tuned"] = tuned
+    for name, search in _SEARCHES.items():
+        found[name] = problem_of(tuned.evaluations)
+        search.search(found[name], np.random.default_rng(0))
+    values |= {name: problem.best_value for name, problem in found.items()}
+    reached = [step.evaluations for step in tuned.history if step.value <= found["hdp"].best_value]
+    return Row(
+        family=family,
+        workload=workload.name,
+        devices=machine.num_devices,
+        milliseconds={name: value if np.isfinite(value) else None for name, value in values.items()},
+        evaluations=tuned.evaluations,
+        evaluations_to_hdp=reached[0] if reached else None,
+    )
+
+
+def rows(families: Sequence[str], minutes: float, graphs: int, seed: int) -> Iterator[Row]:
+    """Leave each family out in turn."""
+    for family in families:
+        others = [one for one in FAMILIES if one != family]
+        policy, _ = trained(lessons_of(others, graphs, seed), minutes, seed)
+        rng = np.random.default_rng([seed, 1])  # graphs that no training draws
+        for training in (0.0, 1.0):
+            for workload, machine in draw_corpus(CorpusConfig((family,), training=training), 3, rng):
+                yield measured(policy, family, workload, machine)
+
+
+def table_of(found: Sequence[Row], key: Callable[[Row], str], title: str) -> Table:
+    """Speed-ups over `expert`: geometric means of the rows with the same key, and of all."""
+    table = Table(title=title)
+    for column in ("", "graphs", *COLUMNS, "zero-shot >= best quick"):
+        table.add_column(column, justify="right" if column else "left")
+    groups = {name: [row for row in found if key(row) == name] for name in dict.fromkeys(map(key, found))}
+    for name, group in {**groups, "all": list(found)}.items():
+        wins = [_is_as_good(row) for row in group]
+        cells = [_speed_up(group, column) for column in COLUMNS]
+        table.add_row(name, str(len(group)), *cells, f"{100 * np.mean(wins):.0f} %", end_section=name != "all")
+    return table
+
+
+def _speed_up(group: Sequence[Row], strategy: str) -> str:
+    """Geometric mean over the graphs that both could place, and of how many if not of all."""
+    ratios = []
+    for row in group:
+        reference, own = row.milliseconds[_REFERENCE], row.milliseconds[strategy]
+        if reference is not None and own is not None:
+            ratios.append(reference / own)
+    mean = f"{np.exp(np.mean(np.log(ratios))):.3f}" if ratios else "-"
+    return mean if len(ratios) == len(group) else f"{mean} of {len(ratios)}"
+
+
+def _is_as_good(row: Row) -> bool:
+    """Whether zero-shot is at least as good as the best of the quick strategies."""
+    own = row.milliseconds["zero_shot"]
+    quick = [value for name in _QUICK if (value := row.milliseconds[name]) is not None]
+    return own is not None and own <= min(quick, default=np.inf)
+
+
+def main() -> None:
+    """Print two tables and the evaluations beside `hdp`, or one JSON object for each graph."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=5.0, help="of training for each family left out (5)")
+    parser.add_argument("--graphs", type=int, default=60, help="how many to learn from (60)")
+    parser.add_argument("--held-out", nargs="+", default=list(FAMILIES), choices=list(FAMILIES), metavar="FAMILY")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="one object for each graph instead of tables")
+    args = parser.parse_args()
+    found = []
+    for row in rows(args.held_out, args.minutes, args.graphs, args.seed):
+        found.append(row)
+        if args.json:
+            print(json.dumps(asdict(row)), flush=True)
+    if args.json:
+        return
+    console = Console(width=180)
+    console.print(table_of(found, lambda row: row.family, "Families held out: speed-up over expert, geomean"))
+    console.print(table_of(found, lambda row: f"{row.devices} devices", "The same by number of devices"))
+    fewer = [row.evaluations / row.evaluations_to_hdp for row in found if row.evaluations_to_hdp is not None]
+    if fewer:
+        mean = np.exp(np.mean(np.log(fewer)))
+        console.print(f"hdp's final value with {mean:.1f} times fewer evaluations, on {len(fewer)} of {len(found)} graphs")
+
+
+if __name__ == "__main__":
+    main()
