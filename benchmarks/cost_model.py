@@ -206,6 +206,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("log", nargs="?", type=Path, default=Path("build/kernels.jsonl"))
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument(
+        "--models", nargs="+", metavar="MODEL", help="to leave out; default: all of the log, one by one"
+    )
     parser.add_argument("--leave-out", choices=("model", "target"), default="model")
     parser.add_argument("--plots", type=Path, default=Path("build/plots"), help="folder; default: %(default)s")
     parser.add_argument("--curve", action="store_true", help="plot a learning curve of the ensemble")
@@ -223,6 +226,10 @@ def compare(args: argparse.Namespace) -> None:
     plans: dict[str, list[list[str]]] = {}
     if args.leave_out == "model":
         plans = json.loads(plans_file(args.log).read_text())
+        unknown = sorted(set(args.models or ()) - plans.keys())
+        if unknown:
+            raise LogError(f"{plans_file(args.log)} has no plans of {unknown[0]}; it has {', '.join(plans)}")
+        plans = {name: own for name, own in plans.items() if name in (args.models or plans)}
         splits = {name: split(data, name, own) for name, own in plans.items()}
     else:
         splits = split_by_target(data)
