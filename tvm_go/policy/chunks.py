@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch.utils.checkpoint import checkpoint
 
-_FLOATS_AT_ONCE = 1 << 24  # 64 MiB
+_FLOATS_AT_ONCE = 1 << 25  # 128 MiB
 
 
 def in_chunks(part: Callable[[int, int], torch.Tensor], rows: int, floats_per_row: int) -> torch.Tensor:

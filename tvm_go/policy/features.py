@@ -12,6 +12,7 @@ from tvm_go.simulate import OBJECTIVES, Machine, Workload
 from tvm_go.simulate.need import bytes_at_peak
 from tvm_go.simulate.workload import Floats
 
+_SLOWEST = 1e4  # times as slow as the quickest device: more than that is as slow
 _FAR = 3.0  # shares of a device: what lies further away from its own is as far
 
 
@@ -45,8 +46,9 @@ def graph_input(workload: Workload, machine: Machine, objective: str = "concurre
             f"{workload.op_ids[first]}; split that colocation class, or add a device"
         )
     best_ms = op_ms.min(axis=1)
-    slower = np.log(np.where(runs, op_ms, 1.0) / np.maximum(best_ms, 1e-300)[:, None])
-    slower = np.where(runs & (op_ms > 0), np.clip(slower, 0.0, 10.0), 0.0) / 2
+    own_ms = np.where(runs & (op_ms > 0), op_ms, 1.0)
+    ratio = own_ms / np.maximum(best_ms[:, None], own_ms / _SLOWEST)
+    slower = np.where(runs & (op_ms > 0), np.log(ratio), 0.0) / 2
     need_bytes = bytes_at_peak(workload)
     link_ms = _mean_link(machine)
     travel_ms = link_ms[0] + workload.output_bytes * link_ms[1]
@@ -166,8 +168,11 @@ def _shares_away(position: Floats, share: Floats) -> Floats:
 def _work_share(op_ms: Floats, best_ms: Floats) -> Floats:
     """Part of the work that each device could take if all were busy equally long: float64 [D], sums up to 1."""
     runs = np.isfinite(op_ms)
-    slowness = np.where(runs, op_ms, 0.0).sum(axis=0) / np.maximum((runs * best_ms[:, None]).sum(axis=0), 1e-300)
-    speed = np.where(runs.any(axis=0), 1 / np.maximum(slowness, 1e-3), 0.0)
+    own_ms, least_ms = np.where(runs, op_ms, 0.0).sum(axis=0), (runs * best_ms[:, None]).sum(axis=0)
+    some = runs.any(axis=0)
+    speed = np.where(own_ms > 0, least_ms / np.maximum(own_ms, 1e-300), some)
+    if not speed.any():  # what takes time somewhere takes none elsewhere
+        return np.asarray(some / some.sum())
     return np.asarray(speed / speed.sum())
 
 

@@ -36,9 +36,9 @@ class Context(NamedTuple):
 class Modulated(nn.Module):
     """A dense layer, its input gated by the graph's embedding unless it is made without."""
 
-    def __init__(self, inputs: int, outputs: int, context: int, *, modulation: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, context: int, *, modulation: bool, bias: bool = True) -> None:
         super().__init__()
-        self.dense = nn.Linear(inputs, outputs)
+        self.dense = nn.Linear(inputs, outputs, bias=bias)
         self.gate = nn.Linear(context, inputs) if modulation else None
 
     def forward(self, x: torch.Tensor, context: Context) -> torch.Tensor:

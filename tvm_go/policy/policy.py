@@ -83,7 +83,7 @@ class Policy(nn.Module):
             decision = recorded[task][:, turn]
             return decision, decision
 
-        value, walk = self._walk(batch, len(actions[0]), pick)
+        value, walk = self._walk(batch, len(recorded[self.config.tasks[0]]), pick)
         return walk.scores(value)
 
     def score_plans(

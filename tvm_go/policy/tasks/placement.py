@@ -32,7 +32,7 @@ class Placement(Task):
         if config.rounds > 1:
             self.earlier = Modulated(_EARLIER, _HIDDEN, width, modulation=modulation)
         self.mix = Modulated(_HIDDEN, _HIDDEN, width, modulation=modulation)
-        self.score = Modulated(_HIDDEN, 1, width, modulation=modulation)
+        self.score = Modulated(_HIDDEN, 1, width, modulation=modulation, bias=False)  # equal for all devices
         if reads_back:
             self.chosen = nn.Linear(DEVICE_FEATURES + PAIR_FEATURES, width)
 
