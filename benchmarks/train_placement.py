@@ -16,10 +16,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from tvm_go.atomic import write_atomically
 from tvm_go.learn.corpus import CorpusConfig, draw_corpus
 from tvm_go.learn.lesson import Lesson, prepare_lesson
 from tvm_go.learn.train import POLICY_FILE, TrainConfig, train
 from tvm_go.policy import Policy, PolicyConfig
+from tvm_go.search.placement.go import SHIPPED
 from tvm_go.simulate.families import FAMILIES
 
 OBJECTIVE = "concurrent"
@@ -60,9 +62,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on with the run in the output folder")
     parser.add_argument("-o", "--output", type=Path, default=Path("placement-policy"), help="folder of the run")
+    parser.add_argument("--ship", action="store_true", help=f"copy the policy to {SHIPPED}, where strategy go looks")
     args = parser.parse_args()
     lessons = lessons_of(args.families, args.graphs, args.seed)
     _, record = trained(lessons, args.minutes, args.seed, args.output, resume=args.resume)
+    if args.ship:
+        SHIPPED.parent.mkdir(exist_ok=True)
+        write_atomically(SHIPPED, (args.output / POLICY_FILE).read_bytes())
     rewards = [row["reward"] for row in record["curve"] if "reward" in row]
     Console().print(f"{args.output / POLICY_FILE}: {record['steps_done']} steps")
     if rewards:

@@ -23,15 +23,15 @@ from tvm_go.learn.corpus import CorpusConfig, draw_corpus
 from tvm_go.learn.finetune import finetune
 from tvm_go.learn.zero_shot import zero_shot
 from tvm_go.policy import Policy, graph_input
-from tvm_go.search.placement import UNLIMITED, annealing, critical_path, expert, hdp, m_etf, metis
+from tvm_go.search.placement import STRATEGIES, UNLIMITED
 from tvm_go.search.placement.problem import PlacementBudget, PlacementProblem
 from tvm_go.simulate import Machine, Workload
 from tvm_go.simulate.families import FAMILIES
 
 _STEPS = 50
 _REFERENCE = "expert"
-_QUICK = {"expert": expert, "critical_path": critical_path, "metis": metis, "m_etf": m_etf}
-_SEARCHES = {"annealing": annealing, "hdp": hdp}
+_QUICK = ("expert", "critical_path", "metis", "m_etf")
+_SEARCHES = ("annealing", "hdp")
 COLUMNS = (*_QUICK, "zero_shot", "fine_tuned", *_SEARCHES)
 
 
@@ -57,18 +57,18 @@ def measured(policy: Policy, family: str, workload: Workload, machine: Machine) 
         return PlacementProblem(workload, machine, OBJECTIVE, PlacementBudget(evaluations))
 
     found: dict[str, PlacementProblem] = {}
-    for name, quick in _QUICK.items():
+    for name in _QUICK:
         found[name] = problem_of(UNLIMITED)
-        quick.search(found[name], np.random.default_rng(0))
+        STRATEGIES[name](found[name], np.random.default_rng(0))
     tuned = problem_of(UNLIMITED)
     graph = graph_input(workload, machine, OBJECTIVE)
     order = zero_shot(policy, tuned, graph, np.random.default_rng(0))
     values = {"zero_shot": tuned.best_value}
     finetune(policy, tuned, graph, order, np.random.default_rng(1), steps=_STEPS)
     found["fine_tuned"] = tuned
-    for name, search in _SEARCHES.items():
+    for name in _SEARCHES:
         found[name] = problem_of(tuned.evaluations)
-        search.search(found[name], np.random.default_rng(0))
+        STRATEGIES[name](found[name], np.random.default_rng(0))
     values |= {name: problem.best_value for name, problem in found.items()}
     reached = [step.evaluations for step in tuned.history if step.value <= found["hdp"].best_value]
     return Row(
@@ -145,7 +145,9 @@ def main() -> None:
     fewer = [row.evaluations / row.evaluations_to_hdp for row in found if row.evaluations_to_hdp is not None]
     if fewer:
         mean = np.exp(np.mean(np.log(fewer)))
-        console.print(f"hdp's final value with {mean:.1f} times fewer evaluations, on {len(fewer)} of {len(found)} graphs")
+        console.print(
+            f"hdp's final value with {mean:.1f} times fewer evaluations, on {len(fewer)} of {len(found)} graphs"
+        )
 
 
 if __name__ == "__main__":

@@ -23,3 +23,7 @@ class LogError(TvmGoError):
 
 class MeasureError(TvmGoError):
     """Measuring is impossible as a whole: no tracker, no free server. One failed kernel is a result instead."""
+
+
+class TrainingError(TvmGoError):
+    """Training cannot go on: a loss or a gradient is no longer finite."""

@@ -1,0 +1,188 @@
+"""Training over many graphs: imitation first, then PPO; it can be stopped and resumed at any step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tvm_go.errors import TrainingError, UsageError
+from tvm_go.learn.alike import canonical
+from tvm_go.learn.episodes import Episodes, draw
+from tvm_go.learn.imitation import imitation_loss
+from tvm_go.learn.journal import Journal
+from tvm_go.learn.lesson import Lesson
+from tvm_go.learn.ppo import PPOConfig, backward, entropy_weight, update
+from tvm_go.learn.reward import Baseline
+from tvm_go.learn.run_state import Known, RunState, load_run, save_run
+from tvm_go.policy import Checkpoint, Policy, save_policy
+
+RUN_FILE, POLICY_FILE = "run.pt", "policy.pt"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train.
+
+    Attributes
+    ----------
+    steps : int
+        All of them; ``imitation_steps`` are the first.
+    graphs_per_step : int
+        Graphs of one batch, drawn from all.
+    imitation_rate, learning_rate : float
+        Of Adam, while imitating and afterwards.
+    checkpoint_seconds : float
+        A run is saved so often.
+    """
+
+    steps: int = 1000
+    imitation_steps: int = 500
+    graphs_per_step: int = 8
+    imitation_rate: float = 1e-3
+    learning_rate: float = 3e-4
+    checkpoint_seconds: float = 180.0
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+
+
+def train(
+    policy: Policy,
+    lessons: Sequence[Lesson],
+    config: TrainConfig,
+    rng: np.random.Generator,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    seconds: float = float("inf"),
+) -> dict[str, Any]:
+    """Train a policy in place. The same policy, lessons, settings and generator give the same weights.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where the run is saved, from its start on, beside its journal, and in the end the policy.
+    resume : bool
+        Go on with the run in ``folder``; policy and generator are brought to where they were.
+    seconds : float
+        Ends the run early. Resumed, it goes on as if it had not been stopped.
+
+    Returns
+    -------
+    dict
+        The record of the training, as `tvm_go.policy.save_policy` takes it: graphs, settings, versions, curve.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing to learn from, or the folder's run does not fit.
+    TrainingError
+        If a loss is not finite. The last run saved stays as it is.
+    """
+    state = _start(policy, lessons, rng)
+    identity = _identity(lessons, config, policy)
+    run_path = None if folder is None else folder / RUN_FILE
+    if run_path is not None:
+        run_path.parent.mkdir(parents=True, exist_ok=True)
+        if resume:
+            load_run(run_path, state, identity)
+        elif run_path.exists():
+            raise UsageError(f"{run_path} is there already; resume it, or give another folder")
+        else:
+            save_run(run_path, state, identity)
+    began, saved_at, saved_step = time.monotonic(), time.monotonic(), state.step
+    with Journal(folder) as journal:
+        while state.step < config.steps and time.monotonic() - began < seconds:
+            try:
+                row = _step(state, lessons, config)
+            except TrainingError as error:
+                kept = "" if run_path is None else f"; the weights of step {saved_step} are kept in {run_path}"
+                raise TrainingError(f"step {state.step}: {error}{kept}") from None
+            journal.write(state.step, row)
+            state.curve.append(row)
+            state.step += 1
+            if run_path is not None and time.monotonic() - saved_at >= config.checkpoint_seconds:
+                save_run(run_path, state, identity)
+                saved_at, saved_step = time.monotonic(), state.step
+    record = {**identity, "versions": _versions(), "steps_done": state.step, "curve": state.curve}
+    if folder is not None and run_path is not None:
+        save_run(run_path, state, identity)
+        save_policy(Checkpoint(policy, record), folder / POLICY_FILE)
+    return record
+
+
+def _start(policy: Policy, lessons: Sequence[Lesson], rng: np.random.Generator) -> RunState:
+    names = [lesson.name for lesson in lessons]
+    if not names or len(set(names)) < len(names):
+        raise UsageError(f"{len(names)} graphs with {len(set(names))} names; give at least one, and none twice")
+    return RunState(
+        policy=policy,
+        optimiser=torch.optim.Adam(policy.parameters()),
+        generator=torch.Generator().manual_seed(int(rng.integers(2**63))),
+        rng=rng,
+        known={lesson.name: Known(Baseline(), lesson.target, lesson.target_ms) for lesson in lessons},
+    )
+
+
+def _step(state: RunState, lessons: Sequence[Lesson], config: TrainConfig) -> dict[str, float]:
+    imitates = state.step < config.imitation_steps
+    for group in state.optimiser.param_groups:
+        group["lr"] = config.imitation_rate if imitates else config.learning_rate
+    size = min(config.graphs_per_step, len(lessons))
+    batch = [lessons[i] for i in state.rng.choice(len(lessons), size, replace=False)]
+    return _imitate(state, batch, config) if imitates else _reinforce(state, batch, config)
+
+
+def _imitate(state: RunState, lessons: Sequence[Lesson], config: TrainConfig) -> dict[str, float]:
+    """Go once through the best known placements of some graphs."""
+    losses = []
+    for begin in range(0, len(lessons), config.ppo.minibatch_graphs):
+        minibatch = lessons[begin : begin + config.ppo.minibatch_graphs]
+        state.optimiser.zero_grad(set_to_none=True)
+        for lesson in minibatch:
+            target = state.known[lesson.name].target
+            if len(target):
+                loss = imitation_loss(state.policy, lesson.exercise, target, state.generator)
+                backward(state.policy, loss / len(minibatch), lesson.name)
+                losses.append(float(loss.detach()))
+        torch.nn.utils.clip_grad_norm_(state.policy.parameters(), config.ppo.largest_gradient)
+        state.optimiser.step()
+    return {"imitation_loss": float(np.mean(losses)) if losses else 0.0}
+
+
+def _reinforce(state: RunState, lessons: Sequence[Lesson], config: TrainConfig) -> dict[str, float]:
+    """Draw plans for some graphs, remember what is better than what was known, and learn from them all."""
+    batch: list[Episodes] = []
+    gaps: dict[str, float] = {}
+    for lesson in lessons:
+        known = state.known[lesson.name]
+        episodes, known.baseline = draw(
+            state.policy, lesson.exercise, known.baseline, config.ppo.samples, state.generator
+        )
+        best = int(np.argmin(episodes.milliseconds))
+        best_ms = float(episodes.milliseconds[best])
+        if best_ms < known.best_ms:
+            known.best_ms = best_ms
+            known.target = canonical(episodes.actions.device[best].numpy(), lesson.alike)
+        if best_ms < np.inf:
+            gaps[f"gap/{lesson.name}"] = best_ms / known.best_ms - 1
+        batch.append(episodes)
+    statistics = update(
+        state.policy, state.optimiser, batch, config.ppo, entropy_weight(config.ppo, state.step), state.rng
+    )
+    return {**asdict(statistics), **gaps}
+
+
+def _identity(lessons: Sequence[Lesson], config: TrainConfig, policy: Policy) -> dict[str, Any]:
+    settings = asdict(config)
+    del settings["steps"], settings["checkpoint_seconds"]  # a run may go on for longer
+    return {"graphs": [lesson.name for lesson in lessons], "settings": settings, "policy": asdict(policy.config)}
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("tvm-go", "torch", "dgl", "numpy")}
