@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.tvm_go.policy.drawn import SMALL, generator, machine_of, policy_of, random_input, random_workload
 from tvm_go.errors import UsageError
-from tvm_go.policy import GraphInput, Policy, PolicyConfig, graph_input
+from tvm_go.policy import GraphInput, Policy, PolicyConfig, chunks, encoder, graph_input
 from tvm_go.simulate.costs import costs_of
 from tvm_go.simulate.objectives import default_priority, evaluate
 
@@ -171,6 +173,29 @@ def test_a_round_knows_the_decisions_of_the_round_before(task: str) -> None:
     entropy = policy.score(free, actions).entropy
     assert not torch.equal(policy.score(free, first).entropy, entropy)
     assert torch.equal(policy.score(free, last).entropy, entropy)
+
+
+def test_large_graphs_worked_through_in_parts_give_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = policy_of()
+    graphs = [random_input(15, num_ops=30), random_input(16, num_ops=9, gpus=3)]
+    actions = policy.act_on(graphs, 2, generator())
+    found = []
+    for floats, large in ((1 << 30, 1 << 30), (1, 1)):
+        monkeypatch.setattr(chunks, "_FLOATS_AT_ONCE", floats)
+        monkeypatch.setattr(encoder, "_LARGE", large)
+        policy.zero_grad()
+        scores = policy.score_on(graphs, actions)
+        torch.stack([score.log_prob.mean() + score.value.mean() for score in scores]).sum().backward()
+        found.append([score.log_prob for score in scores] + [weight.grad for weight in policy.parameters()])
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_what_is_not_installed_is_named_with_the_way_to_get_it() -> None:
+    code = "import sys; sys.modules['dgl'] = None; import tvm_go.policy"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    last = run.stderr.strip().splitlines()[-1]
+    assert last.endswith("UsageError: the policy needs dgl: pip install 'tvm-go[policy]'")
 
 
 def test_plans_to_imitate_become_likely_by_following_their_gradient() -> None:
