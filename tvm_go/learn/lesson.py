@@ -11,6 +11,7 @@ from tvm_go.errors import UsageError
 from tvm_go.graph import Int32, Int64
 from tvm_go.learn.alike import alike_devices, canonical
 from tvm_go.learn.episodes import Exercise
+from tvm_go.learn.simplify import simplified
 from tvm_go.policy import graph_input
 from tvm_go.search.placement import annealing
 from tvm_go.search.placement.portfolio import QUICK, available
@@ -34,8 +35,8 @@ class Lesson:
         The graph, evaluated in the order in which the target is quickest. Its reference is the time of ``expert``, or
         of all ops one after another, each on its quickest device, if ``expert`` finds nothing feasible.
     target : int64 [C]
-        Device of each colocation class in the best known placement, named as by `tvm_go.learn.alike.canonical`; empty
-        if none is known.
+        Device of each colocation class in the best known placement, simplified, and named as by
+        `tvm_go.learn.alike.canonical`; empty if none is known.
     target_ms : float
         Its time; ``inf`` if none is known.
     alike : int64 [D]
@@ -55,7 +56,7 @@ class Lesson:
 def prepare_lesson(
     workload: Workload, machine: Machine, objective: str, *, evaluations: int, rng: np.random.Generator
 ) -> Lesson:
-    """Run the quick strategies, then annealing for so many evaluations, and keep the best placement as the target.
+    """Run the quick strategies, then annealing for so many evaluations, and simplify the best placement to the target.
 
     Raises
     ------
@@ -73,15 +74,21 @@ def prepare_lesson(
         problem.evaluate(found, order[None])
     annealing.search(problem, rng)
     alike = alike_devices(machine)
-    target = problem.best[first_ops(workload)].astype(np.int64) if len(problem.best) else np.empty(0, dtype=np.int64)
+    order = problem.best_priority if len(problem.best_priority) else orders[0]
+    target, target_ms = np.empty(0, dtype=np.int64), float("inf")
+    if len(problem.best):
+        target, target_ms = simplified(
+            problem.best[first_ops(workload)].astype(np.int64),
+            lambda device: evaluate(workload, machine, objective, device[:, workload.colocation], order[None]),
+        )
     exercise = Exercise(
         name=f"{workload.name} on {machine.name}",
         graph=graph_input(workload, machine, objective),
-        order=problem.best_priority if len(problem.best_priority) else orders[0],
+        order=order,
         reference_ms=reference_ms,
         evaluate=partial(evaluate, workload, machine, objective),
     )
-    return Lesson(exercise, canonical(target, alike), problem.best_value, alike)
+    return Lesson(exercise, canonical(target, alike), target_ms, alike)
 
 
 def standard_orders(workload: Workload, machine: Machine, objective: str) -> Floats:

@@ -26,6 +26,11 @@ def test_alike_devices_stand_in_the_order_of_what_they_hold_and_empty_ones_last(
     assert canonical(np.array([3, 3, 3, 1, 3, 1]), np.zeros(4, dtype=np.int64)).tolist() == [0, 0, 0, 1, 0, 1]
 
 
+def test_a_few_classes_that_went_astray_do_not_rename_the_devices_that_hold_the_graph() -> None:
+    device = np.array([2] + 20 * [1] + 20 * [0])
+    assert canonical(device, np.zeros(3, dtype=np.int64)).tolist() == [2] + 20 * [0] + 20 * [1]
+
+
 @given(st.integers(0, 2**32 - 1))
 def test_renaming_alike_devices_first_changes_nothing(seed: int) -> None:
     rng = np.random.default_rng(seed)
