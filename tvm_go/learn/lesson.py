@@ -79,7 +79,9 @@ def prepare_lesson(
     if len(problem.best):
         target, target_ms = simplified(
             problem.best[first_ops(workload)].astype(np.int64),
-            lambda device: evaluate(workload, machine, objective, device[:, workload.colocation], order[None]),
+            lambda device: evaluate(
+                workload, machine, objective, device[:, workload.colocation].astype(np.int32), order[None]
+            ),
         )
     exercise = Exercise(
         name=f"{workload.name} on {machine.name}",
