@@ -21,9 +21,9 @@ from rich.table import Table
 from benchmarks.train_placement import OBJECTIVE, lessons_of, trained
 from tvm_go.learn.corpus import CorpusConfig, draw_corpus
 from tvm_go.learn.finetune import finetune
-from tvm_go.learn.zero_shot import zero_shot
 from tvm_go.policy import Policy, graph_input
 from tvm_go.search.placement import STRATEGIES, UNLIMITED
+from tvm_go.search.placement.go import zero_shot
 from tvm_go.search.placement.problem import PlacementBudget, PlacementProblem
 from tvm_go.simulate import Machine, Workload
 from tvm_go.simulate.families import FAMILIES

@@ -41,7 +41,7 @@ def search(problem: PlacementProblem, rng: np.random.Generator) -> None:
     fast = fast_devices(classes.ms)
     vertex, work, starts, others, weights = _coarse(problem.workload, classes, fast)
     if len(work) < _VERTICES_PER_PART * len(fast) or len(fast) == 1:
-        offer(problem, _plan(problem, fast[vertex * len(fast) // (int(vertex.max(initial=0)) + 1)]))
+        offer(problem, plan_with_room(problem, fast[vertex * len(fast) // (int(vertex.max(initial=0)) + 1)]))
         return
     for imbalance in _IMBALANCES:
         if problem.exhausted:
@@ -52,11 +52,11 @@ def search(problem: PlacementProblem, rng: np.random.Generator) -> None:
             options=options,
         )  # fmt: skip
         part = np.asarray(answer.vertex_part)[vertex]
-        offer(problem, _plan(problem, fast[_along(part, len(fast))]))
+        offer(problem, plan_with_room(problem, fast[_along(part, len(fast))]))
 
 
-def _plan(problem: PlacementProblem, home: Int32) -> Plan:
-    """The devices of classes, int32 [C], as far as there is room."""
+def plan_with_room(problem: PlacementProblem, home: Int32) -> Plan:
+    """The devices of classes, int32 [C], as far as there is room; see `tvm_go.search.placement._construct.offer`."""
 
     def plan(classes: Classes) -> tuple[Int32, Floats | None]:
         return _with_room(home, classes.ms, classes.need_bytes, classes.memory_bytes)[problem.workload.colocation], None

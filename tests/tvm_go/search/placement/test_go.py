@@ -1,16 +1,17 @@
 """The learned strategy on small graphs: it keeps the rules, and learns from the graph it has before it."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.tvm_go.learn.cases import chains, gpu_and_host, gpus, problem_of, random_best_ms, small_policy
 from tvm_go.errors import UsageError
 from tvm_go.learn.finetune import finetune
-from tvm_go.learn.zero_shot import zero_shot
-from tvm_go.policy import Checkpoint, graph_input, save_policy
+from tvm_go.policy import Actions, Checkpoint, GraphInput, Policy, graph_input, save_policy
 from tvm_go.search.placement import go
 from tvm_go.search.placement.problem import PlacementBudget, PlacementProblem
 from tvm_go.simulate import Workload
@@ -61,7 +62,7 @@ def test_fine_tuning_improves_on_zero_shot_and_leaves_the_policy_as_it_was() -> 
     before = {name: weight.clone() for name, weight in policy.state_dict().items()}
     problem = problem_of(chains(count=3, length=12, transfer_ms=0.1), gpus(3), 10_000)
     graph = graph_input(problem.workload, problem.machine)
-    order = zero_shot(policy, problem, graph, np.random.default_rng(0))
+    order = go.zero_shot(policy, problem, graph, np.random.default_rng(0))
     first = problem.best_value
     assert problem.evaluations == 16
     finetune(policy, problem, graph, order, np.random.default_rng(0), steps=40)
@@ -74,6 +75,21 @@ def test_one_device_and_no_ops_are_no_special_cases() -> None:
     assert searched(problem_of(chains(), gpus(1), 16)).best.tolist() == [0] * 12
     empty = Workload.of("empty", ("gpu",), np.empty((0, 1)), np.empty((0, 2), int), output_bytes=np.empty(0))
     assert searched(problem_of(empty, gpus(), 16)).best_value == 0.0
+
+
+def test_a_plan_that_does_not_fit_is_mended() -> None:
+    class Crowding(Policy):
+        """Puts everything on the first device."""
+
+        def act(self, graph: GraphInput, count: int, generator: torch.Generator, greedy: bool = False) -> Actions:
+            actions = super().act(graph, count, generator, greedy)
+            return replace(actions, drawn={"placement": torch.zeros_like(actions.drawn["placement"])})
+
+    problem = problem_of(chains(transfer_ms=0.1), gpus(2, memory_bytes=8000.0), 20)
+    graph = graph_input(problem.workload, problem.machine)
+    go.zero_shot(Crowding(small_policy().config), problem, graph, np.random.default_rng(0))
+    assert np.isfinite(problem.best_value)
+    assert set(problem.best.tolist()) == {0, 1}
 
 
 def test_where_nothing_fits_the_search_ends_without_a_placement() -> None:
