@@ -167,12 +167,11 @@ def _reinforce(state: RunState, lessons: Sequence[Lesson], config: TrainConfig) 
         if best_ms < known.best_ms:
             known.best_ms = best_ms
             known.target = canonical(episodes.actions.device[best].numpy(), lesson.alike)
-        if best_ms < np.inf:
+        if known.best_ms > 0 and best_ms < np.inf:
             gaps[f"gap/{lesson.name}"] = best_ms / known.best_ms - 1
         batch.append(episodes)
-    statistics = update(
-        state.policy, state.optimiser, batch, config.ppo, entropy_weight(config.ppo, state.step), state.rng
-    )
+    entropy = entropy_weight(config.ppo, state.step - config.imitation_steps)
+    statistics = update(state.policy, state.optimiser, batch, config.ppo, entropy, state.rng)
     return {**asdict(statistics), **gaps}
 
 
