@@ -52,8 +52,8 @@ class PPOConfig:
     epochs: int = 4
     minibatch_graphs: int = 1
     clip: float = 0.2
-    entropy: float = 0.01
-    least_entropy: float = 0.001
+    entropy: float = 0.001
+    least_entropy: float = 0.0001
     entropy_half_life: float = 100.0
     value: float = 0.1
     largest_gradient: float = 1.0
