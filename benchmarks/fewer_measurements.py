@@ -110,8 +110,8 @@ def main() -> None:
             (all_ms, all_count), (ms, count) = np.mean(rows[::2], axis=0), np.mean(rows[1::2], axis=0)
             table.add_row(name, f"{all_ms:.4f}", f"{ms:.4f}", f"{ms / all_ms:.3f}", f"{all_count:.0f}",
                           f"{count:.0f}", f"{count / all_count:.2f}")  # fmt: skip
-    args.curves.write_text(json.dumps(curves))
-    console.print(table)
+            console.print(table)  # it takes minutes for each model
+            args.curves.write_text(json.dumps(curves))
     search_curves(args.plot, curves)
 
 

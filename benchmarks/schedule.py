@@ -157,7 +157,7 @@ def main() -> None:
     for name in args.models:  # each in a process of its own: TVM keeps what it has lowered
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             rows.append(pool.submit(measure, name, args.target).result())
-        console.print(rows[-1])
+        console.print(f"{rows[-1].model}: {rows[-1].tvm_before:,} -> {rows[-1].tvm_after:,} bytes")
     console.print(memory_table(rows))
 
 

