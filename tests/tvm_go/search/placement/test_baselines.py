@@ -61,7 +61,8 @@ def test_what_is_kept_is_what_the_simulator_says_of_a_whole_placement(
         value = evaluate(workload, machine, objective, problem.best[None], priority)[0]
         assert problem.best_value == pytest.approx(value)
         best = evaluate(workload, machine, objective, brute_force(workload, machine)).min()
-        assert objective == "concurrent" or problem.best_value >= best - 1e-9
+        ordered = objective in ("sequential", "concurrent")  # another order may need less memory, or be quicker
+        assert ordered or problem.best_value >= best - 1e-9
 
 
 @pytest.mark.parametrize("name", sorted(BASELINES))
