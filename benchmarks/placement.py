@@ -12,7 +12,7 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -21,39 +21,15 @@ from rich.progress import track
 from rich.table import Table
 
 from tvm_go.errors import UsageError
-from tvm_go.search.placement import (
-    UNLIMITED,
-    PlacementBudget,
-    PlacementProblem,
-    annealing,
-    critical_path,
-    expert,
-    hdp,
-    local_search,
-    m_etf,
-    metis,
-    portfolio,
-    round_robin,
-    single,
-)
+from tvm_go.search.placement import QUICK, UNLIMITED, PlacementBudget, PlacementProblem
+from tvm_go.search.placement import strategy as strategy_named
 from tvm_go.simulate import Machine, Workload
 from tvm_go.simulate.execution import execute
 from tvm_go.simulate.families import FAMILIES, generate
 from tvm_go.simulate.machines import P100, PCIE3, box, tight
 from tvm_go.simulate.objectives import evaluate
 
-STRATEGIES: dict[str, Callable[[PlacementProblem, np.random.Generator], None]] = {
-    "single": single.search,
-    "round_robin": round_robin.search,
-    "expert": expert.search,
-    "critical_path": critical_path.search,
-    "m_etf": m_etf.search,
-    "metis": metis.search,
-    "annealing": annealing.search,
-    "local_search": local_search.search,
-    "hdp": hdp.search,
-    "portfolio": portfolio.search,
-}
+STRATEGIES = (*QUICK, "annealing", "local_search", "hdp", "portfolio")
 _GIB = 2.0**30
 _REFERENCE = "expert"
 _WARM_UP_SECONDS = 1.0
@@ -76,7 +52,7 @@ class Row:
 def placed(workload: Workload, machine: Machine, is_tight: bool, strategy: str, seconds: float) -> Row:
     """Run a strategy, and look at what it found in detail."""
     problem = PlacementProblem(workload, machine, "concurrent", PlacementBudget(UNLIMITED, seconds))
-    STRATEGIES[strategy](problem, np.random.default_rng(0))
+    strategy_named(strategy)(problem, np.random.default_rng(0))
     spent, peak_bytes = problem.seconds, None
     if np.isfinite(problem.best_value):
         priority = problem.best_priority if len(problem.best_priority) else None

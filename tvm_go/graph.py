@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tvm_go.arrays import freeze_arrays, run_starts
+
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 T = TypeVar("T", bound="NDArray[Any]")
@@ -104,10 +106,7 @@ class OpGraph:
     input_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            array = getattr(self, field.name)
-            if isinstance(array, np.ndarray):
-                array.setflags(write=False)
+        freeze_arrays(self)
 
     @property
     def num_ops(self) -> int:
@@ -172,18 +171,18 @@ class OpGraph:
     @cached_property
     def use_start(self) -> Int64:
         """``[use_start[i], use_start[i + 1])`` are the uses of op ``i``: int64 [N + 1]."""
-        return _starts(self.use_op, self.num_ops)
+        return run_starts(self.use_op, self.num_ops)
 
     @cached_property
     def edge_start(self) -> Int64:
         """``[edge_start[i], edge_start[i + 1])`` are the edges into op ``i``: int64 [N + 1]."""
-        return _starts(self.edge_dst, self.num_ops)
+        return run_starts(self.edge_dst, self.num_ops)
 
     @cached_property
     def out_edges(self) -> tuple[Int64, Int32]:
         """Edges that leave each op: ``starts`` int64 [N + 1] and edge numbers int32 [E]."""
         order = np.argsort(self.edge_src, kind="stable").astype(np.int32)
-        return _starts(self.edge_src[order], self.num_ops), _frozen(order)
+        return run_starts(self.edge_src[order], self.num_ops), _frozen(order)
 
     @cached_property
     def is_output(self) -> NDArray[np.bool_]:
@@ -279,8 +278,3 @@ def text_hashes(texts: tuple[str, ...]) -> NDArray[np.uint64]:
 def _frozen(array: T) -> T:
     array.setflags(write=False)
     return array
-
-
-def _starts(sorted_keys: Int32, count: int) -> Int64:
-    """Offsets of each key's run in a sorted array: int64 [count + 1]."""
-    return _frozen(np.searchsorted(sorted_keys, np.arange(count + 1)).astype(np.int64))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tvm_go.arrays import freeze_arrays
 from tvm_go.graph import Int32, Int64
 from tvm_go.simulate import OBJECTIVES
 
@@ -69,10 +70,7 @@ class GraphInput:
     room: Float32
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            array = getattr(self, field.name)
-            if isinstance(array, np.ndarray):
-                array.setflags(write=False)
+        freeze_arrays(self)
 
     @property
     def num_ops(self) -> int:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tvm_go.errors import UsageError
 from tvm_go.search import annealing, default, exact, greedy, random, unfused
+from tvm_go.search.by_name import by_name
 from tvm_go.search.problem import Budget, Oracle, Problem
 
 #: A strategy asks ``problem`` for costs until it is done or the budget is; the problem keeps the best partition.
@@ -29,9 +29,7 @@ def strategy(name: str) -> Strategy:
     UsageError
         For an unknown name.
     """
-    if name not in STRATEGIES:
-        raise UsageError(f"unknown strategy '{name}'; choose from {', '.join(STRATEGIES)}")
-    return STRATEGIES[name]
+    return by_name(STRATEGIES, name)
 
 
 __all__ = ["STRATEGIES", "Budget", "Oracle", "Problem", "Strategy", "strategy"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tvm_go.arrays import freeze_arrays, run_starts
 from tvm_go.errors import UsageError
 from tvm_go.graph import Int32, Int64
 from tvm_go.simulate.workload import Workload
@@ -44,8 +45,7 @@ class KernelTensors:
     returned: Bools
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            getattr(self, field.name).setflags(write=False)
+        freeze_arrays(self)
 
     @property
     def num_kernels(self) -> int:
@@ -62,8 +62,7 @@ class KernelTensors:
         producer = self.tensor_kernel[self.use_tensor]
         reader = np.repeat(np.arange(self.num_kernels, dtype=np.int32), np.diff(self.use_start))
         by_producer = np.argsort(producer, kind="stable")
-        starts = np.searchsorted(producer[by_producer], np.arange(self.num_kernels + 1)).astype(np.int64)
-        return starts, reader[by_producer]
+        return run_starts(producer[by_producer], self.num_kernels), reader[by_producer]
 
     @cached_property
     def storage(self) -> Storage:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tvm_go.arrays import freeze_arrays, run_starts
 from tvm_go.errors import UnsupportedModelError
 from tvm_go.graph import Int32, Int64
 
@@ -51,10 +52,7 @@ class Workload:
     colocation: Int32
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            array = getattr(self, field.name)
-            if isinstance(array, np.ndarray):
-                array.setflags(write=False)
+        freeze_arrays(self)
 
     @property
     def num_ops(self) -> int:
@@ -71,19 +69,25 @@ class Workload:
     @cached_property
     def producers(self) -> tuple[Int64, Int32]:
         """Ops that each op reads: ``starts`` int64 [N + 1] and producers int32 [E]."""
-        return _starts(self.edge_dst, self.num_ops), self.edge_src
+        return run_starts(self.edge_dst, self.num_ops), self.edge_src
 
     @cached_property
     def readers(self) -> tuple[Int64, Int32]:
         """Ops that read each op: ``starts`` int64 [N + 1] and readers int32 [E], ascending."""
         order = np.argsort(self.edge_src, kind="stable")
-        return _starts(self.edge_src[order], self.num_ops), self.edge_dst[order]
+        return run_starts(self.edge_src[order], self.num_ops), self.edge_dst[order]
 
     @cached_property
     def class_members(self) -> tuple[Int64, Int32]:
         """Ops of each colocation class: ``starts`` int64 [C + 1] and ops int32 [N], ascending."""
         order = np.argsort(self.colocation, kind="stable").astype(np.int32)
-        return _starts(self.colocation[order], self.num_classes), order
+        return run_starts(self.colocation[order], self.num_classes), order
+
+    @property
+    def class_first(self) -> Int32:
+        """First op of each colocation class: int32 [C]."""
+        starts, ops = self.class_members
+        return ops[starts[:-1]]
 
     @classmethod
     def of(
@@ -163,9 +167,3 @@ def _topological(count: int, edges: Int64) -> Int64:
             if not waiting[reader]:
                 heapq.heappush(ready, reader)
     return np.array(order, dtype=np.int64)
-
-
-def _starts(sorted_keys: Int32, count: int) -> Int64:
-    starts = np.searchsorted(sorted_keys, np.arange(count + 1)).astype(np.int64)
-    starts.setflags(write=False)
-    return starts

@@ -22,13 +22,13 @@ from tvm_go.search.placement import QUICK, STRATEGIES, UNLIMITED, PlacementBudge
 from tvm_go.search.placement.portfolio import available, compile_searches
 from tvm_go.simulate import Machine, Workload, dnn_partitioning, machine_file, workload_file
 from tvm_go.tvmc.errors import check_output, interrupted, one_line
+from tvm_go.tvmc.screen import table_console
 
 _EXAMPLE = """\
 example:
   tvm-go place bert24_inference.json --objective throughput -o split.json
   tvm-go place gnmt.json --objective latency --machine box.toml --seconds 20
 """
-_WIDTH_OF_A_FILE = 100  # columns where stdout is no terminal
 _LINE_EVERY_S = 10.0
 
 # What is simulated for a graph that comes with its machine, as dnn-partitioning defines it, and for a machine of ours.
@@ -93,8 +93,7 @@ def drive_place(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(_to_json(args.objective, placement, baselines, machine, output)))
     else:
-        console = Console()
-        console.width = console.width if console.is_terminal else _WIDTH_OF_A_FILE
+        console = table_console()
         if not args.quiet:
             console.print(_table(placement, baselines))
         console.print(_verdict(args.objective, placement, output), highlight=False, soft_wrap=True)

@@ -24,13 +24,13 @@ from tvm_go.tvmc.errors import check_output, interrupted, one_line
 from tvm_go.tvmc.models import load_model
 from tvm_go.tvmc.progress import progress_on
 from tvm_go.tvmc.render import render
+from tvm_go.tvmc.screen import table_console
 
 _EXAMPLE = """\
 example:
   tvm-go tune-graph model.onnx --budget 300 -o plan.json
   tvm-go compile model.onnx --graph-plan plan.json -o model.tar
 """
-_WIDTH_OF_A_FILE = 100  # columns where stdout is no terminal
 
 
 @register_parser
@@ -125,8 +125,7 @@ def drive_tune_graph(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({**result.to_json(), "plan_path": str(output), "log_path": str(args.log)}))
     else:
-        console = Console()
-        console.width = console.width if console.is_terminal else _WIDTH_OF_A_FILE
+        console = table_console()
         render(result, output, console, brief=args.quiet)
     if result.verdict == "interrupted":
         return interrupted(f"the best plan so far is in {output}, not verified; {resume}")

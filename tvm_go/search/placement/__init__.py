@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tvm_go.errors import UsageError
+from tvm_go.search.by_name import by_name
 from tvm_go.search.placement import annealing, dp, hdp, local_search, milp, portfolio
 from tvm_go.search.placement.portfolio import QUICK, UNLIMITED
 from tvm_go.search.placement.problem import PlacementBudget, PlacementProblem, Step
@@ -32,9 +32,7 @@ def strategy(name: str) -> Strategy:
     UsageError
         For an unknown name.
     """
-    if name not in STRATEGIES:
-        raise UsageError(f"unknown strategy '{name}'; choose from {', '.join(STRATEGIES)}")
-    return STRATEGIES[name]
+    return by_name(STRATEGIES, name)
 
 
 __all__ = ["QUICK", "STRATEGIES", "UNLIMITED", "PlacementBudget", "PlacementProblem", "Step", "Strategy", "strategy"]

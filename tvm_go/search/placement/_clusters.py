@@ -74,7 +74,7 @@ def joined(workload: Workload, costs: SplitCosts, limit_ms: float) -> Int32:
     accelerator alone takes as long as the limit.
     """
     count = workload.num_ops
-    first = workload.class_members[1][workload.class_members[0][:-1]]
+    first = workload.class_first
     accelerators = ~costs.is_host
     way_ms = np.minimum(costs.receive_ms[:, accelerators], costs.send_ms[:, accelerators]).min(axis=1, initial=np.inf)
     heavy = way_ms[workload.edge_src] >= limit_ms

@@ -139,8 +139,7 @@ class _Rounds:
 def _by_batches(problem: PlacementProblem, first: Int32, rng: np.random.Generator) -> None:
     """Anneal under any objective: of each batch of moves, evaluated at once, the best is accepted or refused."""
     workload = problem.workload
-    class_start = workload.class_members[1][workload.class_members[0][:-1]]
-    device, now_ms = (problem.best if len(problem.best) else first[0])[class_start], problem.best_value
+    device, now_ms = (problem.best if len(problem.best) else first[0])[workload.class_first], problem.best_value
     rows = batch_rows(workload, _BATCH)
     begin = problem.evaluations
     while not problem.exhausted:

@@ -63,8 +63,7 @@ def _require(workload: Workload, placeable: Bools, why: str) -> None:
     """Raise which op can be on no device: [C, D]."""
     unplaceable = ~placeable.any(axis=1)
     if unplaceable.any():
-        members, starts = workload.class_members[1], workload.class_members[0]
-        op = workload.op_ids[int(members[starts[int(np.argmax(unplaceable))]])]
+        op = workload.op_ids[int(workload.class_first[int(np.argmax(unplaceable))])]
         raise UnsupportedModelError(f"{workload.name}: infeasible: op {op} can be on no device: {why}")
 
 

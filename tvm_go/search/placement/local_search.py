@@ -47,9 +47,8 @@ def _by_loads(problem: PlacementProblem, first: Int32, rng: np.random.Generator)
 
 def _by_batches(problem: PlacementProblem, first: Int32, rng: np.random.Generator) -> None:
     workload = problem.workload
-    class_first = workload.class_members[1][workload.class_members[0][:-1]]
     for device in _origins(problem, first, rng):
-        here = device[class_first]
+        here = device[workload.class_first]
         value, idle = float("inf"), 0
         while idle < _PATIENCE and not problem.exhausted:
             moved = _neighbours(here, batch_rows(workload, _BATCH), problem.machine.num_devices, rng)

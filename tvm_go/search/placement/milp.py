@@ -87,8 +87,7 @@ def _run(problem: PlacementProblem, rng: np.random.Generator, *, contiguous: boo
 
 
 def _class_device(problem: PlacementProblem) -> np.ndarray:
-    starts, members = problem.workload.class_members
-    return problem.best[members[starts[:-1]]]
+    return problem.best[problem.workload.class_first]
 
 
 def _horizon_ms(problem: PlacementProblem) -> float:

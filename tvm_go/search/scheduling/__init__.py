@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tvm_go.errors import UsageError
+from tvm_go.search.by_name import by_name
 from tvm_go.search.scheduling import annealing, critical_path, memory_greedy, topological
 from tvm_go.search.scheduling.list_schedule import list_schedule
 from tvm_go.search.scheduling.problem import SchedulingProblem, makespan_problem, memory_problem
@@ -28,9 +28,7 @@ def scheduling_strategy(name: str) -> SchedulingStrategy:
     UsageError
         For an unknown name.
     """
-    if name not in SCHEDULING_STRATEGIES:
-        raise UsageError(f"unknown scheduling strategy '{name}'; choose from {', '.join(SCHEDULING_STRATEGIES)}")
-    return SCHEDULING_STRATEGIES[name]
+    return by_name(SCHEDULING_STRATEGIES, name, "scheduling strategy")
 
 
 __all__ = [
