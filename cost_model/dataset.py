@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_model.features import FEATURES, Floats, kernel_features
+from cost_model.features import FEATURES, Floats, kernel_features, op_table
+from cost_model.kernel_ops import KernelOps
 from cost_model.structure import Structure, union
 from tuning_logs import KernelRecord
 from tvm_go.errors import LogError
+from tvm_go.graph import Int64
 from tvm_go.lowering import TE, TIR, Lowering
 
 PROBE = "probe: "
@@ -31,13 +33,30 @@ COLUMNS: tuple[str, ...] = (*FEATURES, "is_tir", "cores", *(f"probe_{name}" for 
 """Columns of the rows that a regressor sees."""
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """R measurements of kernels.
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """R kernels, each in a lowering on a device, as a regressor sees them.
 
     Attributes
     ----------
     rows : float64 [R, len(COLUMNS)]
+    kernels : KernelOps
+        What they are taken from.
+    kernel : int64 [R]
+        Which of those each is.
+    """
+
+    rows: Floats
+    kernels: KernelOps
+    kernel: Int64
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset(Inputs):
+    """R measurements of kernels.
+
+    Attributes
+    ----------
     ms : float64 [R]
         Milliseconds; ``inf`` for a failure.
     keys : sequence of str [R]
@@ -46,7 +65,6 @@ class Dataset:
     targets : sequence of str [R]
     """
 
-    rows: Floats
     ms: Floats
     keys: NDArray[np.str_]
     models: NDArray[np.str_]
@@ -57,7 +75,8 @@ class Dataset:
 
     def take(self, which: NDArray[np.bool_]) -> Dataset:
         """Some of the measurements."""
-        return Dataset(self.rows[which], self.ms[which], self.keys[which], self.models[which], self.targets[which])
+        each = ("rows", "kernel", "ms", "keys", "models", "targets")
+        return replace(self, **{name: getattr(self, name)[which] for name in each})
 
 
 def dataset(records: Iterable[KernelRecord]) -> Dataset:
@@ -89,7 +108,7 @@ def dataset(records: Iterable[KernelRecord]) -> Dataset:
             "tuned lowerings): `tvm-go log collect` measures kernels"
         )
     keys = list(dict.fromkeys(one.key for one in used))
-    table = features_of([structures[key] for key in keys])
+    table, kernels = described([structures[key] for key in keys])
     number = {key: row for row, key in enumerate(keys)}
     devices = {place: device_row(probes, *place) for place in {(one.target, one.host_cpu) for one in used}}
     rows = [
@@ -98,6 +117,8 @@ def dataset(records: Iterable[KernelRecord]) -> Dataset:
     ]
     return Dataset(
         np.array(rows),
+        kernels,
+        np.array([number[one.key] for one in used]),
         np.array([_ms(one) for one in used]),
         np.array([one.key for one in used]),
         np.array([one.model for one in used]),
@@ -105,9 +126,11 @@ def dataset(records: Iterable[KernelRecord]) -> Dataset:
     )
 
 
-def features_of(structures: Sequence[Structure]) -> Floats:
-    """Features of kernels that stand in a log: float64 [K, len(FEATURES)]."""
-    return kernel_features(*union(structures))
+def described(structures: Sequence[Structure]) -> tuple[Floats, KernelOps]:
+    """Kernels that stand in a log: their features, float64 [K, len(FEATURES)], and their ops."""
+    graph, kernel = union(structures)
+    table = op_table(graph)
+    return kernel_features(graph, kernel, table), KernelOps.of(graph, kernel, table)
 
 
 def full_row(features: Floats, lowering: Lowering, device: Floats) -> Floats:

@@ -46,6 +46,8 @@ _CLASS_OF = {name: number for number, names in enumerate(_CLASSES.values()) for 
 _OTHER = len(_CLASSES) - 1
 KINDS = tuple(_CLASSES)
 """Classes of operators, by which ops are counted."""
+OPERATORS = tuple(_CLASS_OF)
+"""Operators that are told apart; the others count as one."""
 
 _OVERALL = (
     "ops", "anchors", "inputs", "outputs", "flops", "bytes_in", "bytes_out", "bytes_inside", "bytes_largest_in",

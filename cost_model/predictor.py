@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cost_model.dataset import LOWERINGS, PROBE, dataset, device_row, features_of, full_row, probe_times
+from cost_model.dataset import LOWERINGS, PROBE, Inputs, dataset, described, device_row, full_row, probe_times
 from cost_model.features import Floats
 from cost_model.regressor import CostModel
 from cost_model.structure import Structure
 from tuning_logs import KernelRecord
 from tvm_go.lowering import Lowering
 
-_DEVIATIONS = 1.0  # of the ensemble, by which a kernel may well be faster than predicted
+_DEVIATIONS = 1.0  # of what trees and networks say, by which a kernel may well be faster than predicted
 _LIKELY_FAILURE = 0.5
 _WORTH = 1.4  # a lowering that is predicted to take more than this times the best one's time is not measured
 _REFIT_EVERY = 40  # measurements
@@ -29,7 +29,7 @@ class Guess:
     ms : float
         Milliseconds by its best lowering; ``inf`` if all are likely to fail.
     least_ms : float
-        What it takes if the ensemble is off by a standard deviation, and it does not fail.
+        What it takes if the prediction is off by a standard deviation, and it does not fail.
     worth : tuple of Lowering
         Lowerings that may be the best one.
     """
@@ -74,12 +74,12 @@ class Predictor:
         lowerings : sequence of sequence of Lowering [K]
             That each kernel can take.
         """
-        table = features_of(structures)
+        table, kernels = described(structures)
         pairs = [
             (row, lowering) for row, can_take in enumerate(lowerings) for lowering in can_take if lowering in LOWERINGS
         ]
         rows = np.array([full_row(table[row], lowering, self._device) for row, lowering in pairs])
-        found = self.model.predict(rows)
+        found = self.model.predict(Inputs(rows, kernels, np.array([row for row, _ in pairs], dtype=np.int64)))
         guesses: list[Guess | None] = []
         first = 0
         for can_take in lowerings:

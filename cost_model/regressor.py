@@ -1,4 +1,7 @@
-"""XGBoost on what a sum of costs leaves over: what a kernel takes that was never measured, and how sure that is."""
+"""What a kernel takes that was never measured, and how sure that is.
+
+A sum of costs, and what trees (XGBoost) and graph networks, half and half, expect it to leave over.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +18,16 @@ import numpy as np
 import xgboost
 
 from cost_model.additive import AdditiveModel
-from cost_model.dataset import COLUMNS, Dataset
+from cost_model.dataset import COLUMNS, Dataset, Inputs
 from cost_model.features import Floats
+from cost_model.network import KernelNetwork
 from cost_model.roofline import roofline
 from tvm_go.atomic import write_atomically
-from tvm_go.errors import LogError
+from tvm_go.errors import LogError, UsageError
 
-FORMAT, VERSION = "tvm-go cost model", 2
-_MEMBERS = 5  # of the ensemble
-_TIME: dict[str, Any] = {
+FORMAT, VERSION = "tvm-go cost model", 3
+_MEMBERS, _NETWORKS = 5, 3
+_TREES: dict[str, Any] = {
     "objective": "reg:absoluteerror", "eta": 0.06, "max_depth": 8, "min_child_weight": 2, "subsample": 0.8,
     "colsample_bytree": 0.4, "lambda": 1.0, "max_bin": 512, "tree_method": "hist",
 }  # fmt: skip
@@ -41,7 +45,7 @@ class Prediction:
     ms : float64 [R]
         Milliseconds, if the kernel works.
     spread : float64 [R]
-        Standard deviation of the ensemble's logarithms (base 2): 0.1 is some 7 %.
+        Standard deviation of the logarithms (base 2) of all trees and networks: 0.1 is some 7 %.
     failure : float64 [R]
         Probability that the kernel does not build, runs past its limit or gives wrong numbers.
     """
@@ -51,60 +55,86 @@ class Prediction:
     failure: Floats
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CostModel:
-    """A sum of costs, an ensemble for what it leaves over of the time, and a classifier for failures."""
+    """A sum of costs, trees and networks for what it leaves over of the time, and a classifier for failures."""
 
     additive: AdditiveModel
-    time: tuple[xgboost.Booster, ...]
+    trees: tuple[xgboost.Booster, ...]
+    networks: tuple[KernelNetwork, ...]
     failure: xgboost.Booster
 
     @staticmethod
-    def fit(data: Dataset, *, seed: int = 0, members: int = _MEMBERS, rounds: int = _ROUNDS) -> CostModel:
+    def fit(
+        data: Dataset,
+        *,
+        seed: int = 0,
+        members: int = _MEMBERS,
+        rounds: int = _ROUNDS,
+        networks: int = _NETWORKS,
+        epochs: int | None = None,
+    ) -> CostModel:
         """Learn from measurements.
 
         Raises
         ------
         LogError
             If none of them succeeded.
+        UsageError
+            If DGL or torch, by which networks are learned, is missing.
         """
         worked = np.isfinite(data.ms)
         if not worked.any():
             raise LogError("no measurement in the log succeeded: nothing can be learned from it")
-        additive = AdditiveModel.fit(data.rows[worked], data.ms[worked])
-        rows, sums = _with_sums(additive, data.rows[worked])
-        left = np.log2(data.ms[worked]) - sums
-        time = tuple(_train({**_TIME, "seed": seed * 1000 + member}, rows, left, rounds) for member in range(members))
-        failure = _train({**_FAILURE, "seed": seed}, data.rows, (~worked).astype(np.float64), _FAILURE_ROUNDS)
-        return CostModel(additive, time, failure)
+        good = data.take(worked)
+        additive = AdditiveModel.fit(good.rows, good.ms)
+        rows, sums = _with_sums(additive, good.rows)
+        left = np.log2(good.ms) - sums
+        seeds = [seed * 1000 + member for member in range(max(members, networks))]
+        return CostModel(
+            additive,
+            tuple(_train({**_TREES, "seed": one}, rows, left, rounds) for one in seeds[:members]),
+            _trained_networks(good, left, seeds[:networks], epochs),
+            _train({**_FAILURE, "seed": seed}, data.rows, (~worked).astype(np.float64), _FAILURE_ROUNDS),
+        )
 
     def refit(self, data: Dataset) -> CostModel:
-        """A model that has learned from more measurements; those of before count as far as it remembers them."""
+        """A model that has learned from more measurements; those of before count as far as it remembers them.
+
+        The trees alone learn. Half of what is predicted is theirs, so they take twice what was missing.
+        """
         worked = np.isfinite(data.ms)
         if not worked.any():
             return self
-        rows, sums = _with_sums(self.additive, data.rows[worked])
-        left = np.log2(data.ms[worked]) - sums
-        time = tuple(
-            _train({**_TIME, "seed": member}, rows, left, _REFIT_ROUNDS, before)
-            for member, before in enumerate(self.time)
+        good = data.take(worked)
+        rows, sums = _with_sums(self.additive, good.rows)
+        left = np.log2(good.ms) - sums
+        if self.networks:
+            left = 2.0 * left - self.by_networks(good).mean(axis=0)
+        trees = tuple(
+            _train({**_TREES, "seed": member}, rows, left, _REFIT_ROUNDS, before)
+            for member, before in enumerate(self.trees)
         )
-        return CostModel(self.additive, time, self.failure)
+        return replace(self, trees=trees)
 
-    def predict(self, rows: Floats) -> Prediction:
-        """Milliseconds of kernels.
-
-        Parameters
-        ----------
-        rows : float64 [R, len(COLUMNS)]
-        """
-        if not len(rows):
+    def predict(self, inputs: Inputs) -> Prediction:
+        """Milliseconds of kernels."""
+        if not len(inputs.rows):
             return Prediction(*(np.zeros(0) for _ in range(3)))
-        matrix_rows, sums = _with_sums(self.additive, rows)
-        matrix = xgboost.DMatrix(matrix_rows)
-        logs = np.array([booster.predict(matrix) for booster in self.time], dtype=np.float64) + sums
-        failure = np.asarray(self.failure.predict(xgboost.DMatrix(rows)), dtype=np.float64)
-        return Prediction(np.exp2(logs.mean(axis=0)), logs.std(axis=0), failure)
+        halves = [self.by_trees(inputs), *([self.by_networks(inputs)] if self.networks else [])]
+        middle = np.mean([half.mean(axis=0) for half in halves], axis=0)
+        variance = np.mean([np.square(half - middle).mean(axis=0) for half in halves], axis=0)
+        failure = np.asarray(self.failure.predict(xgboost.DMatrix(inputs.rows)), dtype=np.float64)
+        return Prediction(np.exp2(self.additive.predict(inputs.rows) + middle), np.sqrt(variance), failure)
+
+    def by_trees(self, inputs: Inputs) -> Floats:
+        """What each set of trees adds to the logarithm of the sum: float64 [members, R]."""
+        matrix = xgboost.DMatrix(_with_sums(self.additive, inputs.rows)[0])
+        return np.array([booster.predict(matrix) for booster in self.trees], dtype=np.float64)
+
+    def by_networks(self, inputs: Inputs) -> Floats:
+        """What each network adds to it: float64 [networks, R]."""
+        return np.array([network.predict(inputs) for network in self.networks])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one file; readers see the old one or the new one.
@@ -120,13 +150,16 @@ class CostModel:
             "version": VERSION,
             "xgboost": xgboost.__version__,
             "columns": list(COLUMNS),
-            "members": len(self.time),
+            "trees": len(self.trees),
+            "networks": len(self.networks),
             "weights": self.additive.weights.tolist(),
         }
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("about.json", json.dumps(about))
-            for name, booster in self._boosters().items():
+            for number, network in enumerate(self.networks):
+                archive.writestr(_network_name(number), network.to_bytes())
+            for name, booster in zip(_booster_names(len(self.trees)), (*self.trees, self.failure), strict=True):
                 archive.writestr(name, bytes(booster.save_raw("ubj")))
         try:
             write_atomically(path, content.getvalue())
@@ -150,8 +183,10 @@ class CostModel:
                     raise LogError(f"{path} is a cost model of another version ({about.get('version')}): {again}")
                 if about["columns"] != list(COLUMNS):
                     raise LogError(f"the cost model {path} was made for other features of kernels: {again}")
-                names = [*(f"time_{member}.ubj" for member in range(about["members"])), "failure.ubj"]
-                boosters = [_loaded(archive.read(name)) for name in names]
+                networks = [
+                    KernelNetwork.from_bytes(archive.read(_network_name(number))) for number in range(about["networks"])
+                ]
+                boosters = [_loaded(archive.read(name)) for name in _booster_names(about["trees"])]
         except OSError as error:
             raise LogError(f"cannot read cost model {path}: {error.strerror}; {again}") from None
         except xgboost.core.XGBoostError:
@@ -159,10 +194,28 @@ class CostModel:
             raise LogError(f"the cost model {path} was {versions}: {again}") from None
         except (zipfile.BadZipFile, KeyError, ValueError, AttributeError, TypeError) as error:
             raise LogError(f"{path} is no cost model ({error}): {again}") from None
-        return CostModel(AdditiveModel(np.array(about["weights"])), tuple(boosters[:-1]), boosters[-1])
+        *trees, failure = boosters
+        return CostModel(AdditiveModel(np.array(about["weights"])), tuple(trees), tuple(networks), failure)
 
-    def _boosters(self) -> Mapping[str, xgboost.Booster]:
-        return {f"time_{member}.ubj": one for member, one in enumerate(self.time)} | {"failure.ubj": self.failure}
+
+def _network_name(number: int) -> str:
+    return f"network_{number}.npz"
+
+
+def _booster_names(trees: int) -> list[str]:
+    return [*(f"trees_{member}.ubj" for member in range(trees)), "failure.ubj"]
+
+
+def _trained_networks(
+    data: Dataset, left: Floats, seeds: Sequence[int], epochs: int | None
+) -> tuple[KernelNetwork, ...]:
+    if not seeds:
+        return ()
+    try:
+        from cost_model.network_training import EPOCHS, train_network  # DGL takes seconds to import, and may be missing
+    except ImportError as error:
+        raise UsageError(f"learning a cost model needs DGL and torch ({error}): pip install 'tvm-go[policy]'") from None
+    return tuple(train_network(data, left, epochs=epochs or EPOCHS, seed=one) for one in seeds)
 
 
 def _with_sums(additive: AdditiveModel, rows: Floats) -> tuple[Floats, Floats]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cost_model.dataset import features_of
+from cost_model.dataset import described
 from cost_model.features import FEATURES, kernel_features, op_table
 from cost_model.loop_nest import loop_nest
 from tests.partitions import partitioned, taken_apart
@@ -23,7 +23,7 @@ def test_a_kernel_has_the_same_features_in_its_model_and_from_a_log(seed: int, n
     assert np.isfinite(here).all()
     # a synthetic graph's bytes are its own; those from a log follow from the shapes
     others = [number for number, name in enumerate(FEATURES) if "bytes" not in name and name != "intensity"]
-    np.testing.assert_allclose(features_of(structures)[:, others], here[:, others])
+    np.testing.assert_allclose(described(structures)[0][:, others], here[:, others])
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def records(count: int = 150, slower: float = 1.0) -> list[KernelRecord]:
 
 @pytest.fixture(scope="module")
 def model() -> CostModel:
-    return CostModel.fit(dataset(records()), rounds=80, members=2)
+    return CostModel.fit(dataset(records()), rounds=80, members=2, networks=1, epochs=40)
 
 
 def test_the_best_lowering_is_worth_measuring_and_tuned_ones_always_are(model: CostModel) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cost_model.dataset import COLUMNS, Dataset
+from cost_model.kernel_ops import KernelOps
 from cost_model.regressor import CostModel
 from cost_model.roofline import roofline
 from tvm_go.errors import LogError
@@ -25,23 +26,25 @@ def made_up(count: int, seed: int = 0, slower: float = 1.0) -> Dataset:
     ms = slower * np.exp2(roofline(rows) + 0.5 * anchors)
     ms[anchors > 3] = np.inf
     keys = np.array([f"{number:032x}" for number in range(count)])
-    return Dataset(rows, ms, keys, np.array(["a"] * count), np.array(["llvm"] * count))
+    nothing, numbers = np.zeros(0, dtype=np.int64), np.arange(count + 1)
+    alone = KernelOps(numbers, np.zeros_like(numbers), np.ones((count, 1)), nothing, nothing)  # of one op each
+    return Dataset(rows, alone, numbers[:-1], ms, keys, np.array(["a"] * count), np.array(["llvm"] * count))
 
 
 @pytest.fixture(scope="module")
 def model() -> CostModel:
-    return CostModel.fit(made_up(1000), rounds=60, members=2)
+    return CostModel.fit(made_up(1000), rounds=60, members=2, networks=2, epochs=30)
 
 
 def error(model: CostModel, data: Dataset) -> float:
     worked = np.isfinite(data.ms)
-    return float(np.median(np.abs(model.predict(data.rows[worked]).ms / data.ms[worked] - 1)))
+    return float(np.median(np.abs(model.predict(data.take(worked)).ms / data.ms[worked] - 1)))
 
 
 def test_it_learns_times_and_failures(model: CostModel) -> None:
     unseen = made_up(500, seed=1)
     assert error(model, unseen) < 0.15
-    predicted = model.predict(unseen.rows)
+    predicted = model.predict(unseen)
     assert np.mean((predicted.failure > 0.5) == np.isinf(unseen.ms)) > 0.95
     assert (predicted.spread >= 0).all()
 
@@ -56,10 +59,10 @@ def test_it_learns_more(model: CostModel) -> None:
 
 def test_it_is_saved_whole(model: CostModel, tmp_path: Path) -> None:
     model.save(tmp_path / "m.zip")
-    rows = made_up(50, seed=4).rows
-    again = CostModel.load(tmp_path / "m.zip").predict(rows)
-    np.testing.assert_array_equal(again.ms, model.predict(rows).ms)
-    np.testing.assert_array_equal(again.failure, model.predict(rows).failure)
+    other = made_up(50, seed=4)
+    again = CostModel.load(tmp_path / "m.zip").predict(other)
+    np.testing.assert_array_equal(again.ms, model.predict(other).ms)
+    np.testing.assert_array_equal(again.failure, model.predict(other).failure)
 
 
 def rewritten(path: Path, name: str, old: bytes, new: bytes) -> None:
@@ -75,9 +78,9 @@ def rewritten(path: Path, name: str, old: bytes, new: bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "old", "new", "message"),
     [
-        ("about.json", b'"version": 2', b'"version": 9', r"of another version \(9\).*tvm-go log train"),
+        ("about.json", b'"version": 3', b'"version": 9', r"of another version \(9\).*tvm-go log train"),
         ("about.json", b'"flops"', b'"flips"', "made for other features"),
-        ("time_0.ubj", b"learner", b"l\xff\xffrner", "was written by XGBoost .* cannot read"),
+        ("trees_0.ubj", b"learner", b"l\xff\xffrner", "was written by XGBoost .* cannot read"),
         ("about.json", b"{", b"[", "is no cost model"),
     ],
 )
