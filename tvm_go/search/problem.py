@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,8 @@ from tvm_go.kernels import Kernel, describe, free_kernels, kernel_keys, members,
 from tvm_go.legalize import encode, legalize
 from tvm_go.rules import Rules
 
-_PREDICTED = 4  # kernels that may be asked for each one that may be measured
+_PREDICTED = 16  # kernels that may be asked for each one that may be measured
+_MEASURED_SHARE = 0.5  # of the predicted kernels of a partition, before it is judged again
 
 #: Milliseconds of kernels, by structural key; ``inf`` for those that cannot be used.
 Oracle = Callable[[Sequence[tuple[str, Kernel]]], "list[float]"]
@@ -36,8 +38,8 @@ class Problem:
     """Partitions of one graph, costed by an oracle; remembers the best one.
 
     The cost of a partition is the sum of its kernels' milliseconds. The oracle may predict some of them. They are
-    confirmed by measuring where they matter: in a partition that would be the best one if they took the least that is
-    likely. So predictions save measurements and never choose. They cost no budget.
+    confirmed by measuring where they matter, the least sure first: in a partition that would be the best one if it took
+    the least that is likely. So predictions save measurements and never choose. They cost no budget.
     """
 
     graph: OpGraph
@@ -118,11 +120,11 @@ class Problem:
         return legalize(self.graph, priority, self.rules)
 
     def _sums(self, kernel: Int32) -> tuple[float, float]:
-        """Milliseconds of a partition, at the least and as expected."""
-        keys = [key for key in self.paid_keys(kernel) if key]
-        expected = [self.known.get(key, float("nan")) for key in keys]
-        lows = [ms if low is None else low for low, ms in zip(map(self.least, keys), expected, strict=True)]
-        return float(sum(lows)), float(sum(expected))
+        """Milliseconds of a partition, at the least and as expected; errors of predictions are taken as independent."""
+        pairs = [(self.known.get(key, float("nan")), self.least(key)) for key in self.paid_keys(kernel) if key]
+        least = sum(ms if low is None else low for ms, low in pairs)
+        open_ms = [ms - low for ms, low in pairs if low is not None and ms < math.inf]
+        return float(least + sum(open_ms) - math.hypot(*open_ms)), float(sum(ms for ms, _ in pairs))
 
     def _take(self, kernel: Int32) -> float:
         """Milliseconds of a partition that was settled; it may be the best one now."""
@@ -133,17 +135,27 @@ class Problem:
         return total
 
     def _settle(self, partitions: Sequence[Int32]) -> None:
-        """Measure the predicted kernels of partitions that may be the best."""
+        """Measure the predicted kernels of partitions that may be the best, the least sure first."""
         if self.confirm is None or self.spent == self.asked:
             return
-        guessed: dict[str, Kernel] = {}
-        for kernel in partitions:
-            if self._sums(kernel)[0] < self.best_ms:
-                guessed |= self._described(kernel, lambda key: self.least(key) is not None)
-        if guessed:
+        while True:
+            guessed: dict[str, Kernel] = {}
+            for kernel in partitions:
+                if self._sums(kernel)[0] < self.best_ms:
+                    guessed |= self._least_sure(kernel)
+            if not guessed:
+                return
             for key, milliseconds in zip(guessed, self.confirm(list(guessed.items())), strict=True):
                 self.known[key] = milliseconds
             self.on_progress(self)
+
+    def _least_sure(self, kernel: Int32) -> dict[str, Kernel]:
+        """Those predicted kernels of a partition that leave most open what it takes."""
+        open_ms = {
+            key: self.known[key] - low for key in self.paid_keys(kernel) if key and (low := self.least(key)) is not None
+        }
+        chosen = sorted(open_ms, key=lambda key: -open_ms[key])[: math.ceil(_MEASURED_SHARE * len(open_ms))]
+        return self._described(kernel, set(chosen).__contains__)
 
     def _ask(self, needed: dict[str, Kernel]) -> None:
         if needed:
