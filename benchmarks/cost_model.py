@@ -1,19 +1,22 @@
 """How well kernels of a model that was never seen are predicted: `python -m benchmarks.cost_model [LOG]`.
 
 Leaves one model out at a time, or one target. A kernel that the model left out shares with others is not learned from.
-Plots of what was predicted go to a folder; with ``--curve`` also how much the ensemble gains from more kernels.
+Plots of what was predicted go to a folder; with ``--curve`` also how much what ships gains from more kernels.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import xgboost
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -22,90 +25,18 @@ from scipy.stats import spearmanr
 
 from benchmarks import cost_model_plots
 from benchmarks.collect_kernels import plans_file
-from cost_model.additive import AdditiveModel
+from benchmarks.cost_model_ways import WAYS, Fit
+from benchmarks.own_process import CORES
 from cost_model.dataset import COLUMNS, Dataset, dataset
 from cost_model.features import FEATURES, Floats
-from cost_model.regressor import CostModel
-from cost_model.roofline import roofline
-from cost_model.structure import Structure
 from tuning_logs.files import kernels_of
 from tvm_go.errors import LogError
 
 T = TypeVar("T")
 Texts = NDArray[np.str_]
-Predict = Callable[[Floats, Texts], Floats]
-"""From rows [R, len(COLUMNS)] and keys [R] of kernels to their milliseconds (or a rank) [R]."""
-Fit = Callable[[Dataset], Predict]
-"""Learns from measurements."""
-WAYS = ("roofline", "additive", "linear", "ranking", "ensemble", "network")
 _RANKS_ONLY = ("ranking",)
 _PLANS = 50
 _CURVE_SIZES = (250, 500, 1000, 2000, 4000, 8000)
-
-
-def by_roofline(data: Dataset) -> Predict:
-    """Arithmetic and traffic, at a speed that fits the median."""
-    worked = np.isfinite(data.ms)
-    factor = np.median(np.log2(data.ms[worked]) - roofline(data.rows[worked]))
-    return lambda rows, _: np.exp2(roofline(rows) + factor)
-
-
-def by_additive(data: Dataset) -> Predict:
-    """The sum of costs that the ensemble corrects."""
-    worked = np.isfinite(data.ms)
-    model = AdditiveModel.fit(data.rows[worked], data.ms[worked])
-    return lambda rows, _: np.exp2(model.predict(rows))
-
-
-def by_linear(data: Dataset) -> Predict:
-    """Ridge regression of the logarithm on all features."""
-    worked = np.isfinite(data.ms)
-    rows = np.nan_to_num(data.rows[worked])
-    middle, scale = rows.mean(axis=0), rows.std(axis=0) + 1e-9
-    table = np.column_stack([(rows - middle) / scale, np.ones(len(rows))])
-    weights = np.linalg.solve(table.T @ table + 3.0 * np.eye(table.shape[1]), table.T @ np.log2(data.ms[worked]))
-
-    def predict(rows: Floats, _: Texts) -> Floats:
-        scaled = (np.nan_to_num(rows) - middle) / scale
-        return np.asarray(np.exp2(np.clip(scaled @ weights[:-1] + weights[-1], -30, 30)))
-
-    return predict
-
-
-def by_ranking(data: Dataset) -> Predict:
-    """XGBoost's ranking objective, one group per model: ranks only."""
-    worked = data.take(np.isfinite(data.ms))
-    order = np.argsort(worked.models, kind="stable")
-    groups = np.unique(worked.models[order], return_counts=True)[1]
-    slow = np.argsort(np.argsort(worked.ms[order])) * 31 // len(order)
-    matrix = xgboost.DMatrix(worked.rows[order], label=slow)
-    matrix.set_group(groups)
-    params = {"objective": "rank:pairwise", "eta": 0.1, "max_depth": 8, "colsample_bytree": 0.5}
-    booster = xgboost.train(params, matrix, 200)
-    return lambda rows, _: np.asarray(booster.predict(xgboost.DMatrix(rows)), dtype=np.float64)
-
-
-def by_ensemble(data: Dataset) -> Predict:
-    """The model that ships."""
-    model = CostModel.fit(data)
-    return lambda rows, _: model.predict(rows).ms
-
-
-def network_on(structures: Mapping[str, Structure]) -> Fit:
-    """A graph network on the ops of kernels, given by their keys."""
-    from benchmarks.graph_network import KernelOps, by_network  # DGL takes seconds to import, and may be missing
-
-    kernels = KernelOps.of(structures)
-    return lambda data: by_network(kernels, data)
-
-
-def fits_of(ways: Iterable[str], structures: Mapping[str, Structure]) -> dict[str, Fit]:
-    """How each way learns; the structures are of all kernels, by key."""
-    of_rows: dict[str, Fit] = {
-        "roofline": by_roofline, "additive": by_additive, "linear": by_linear, "ranking": by_ranking,
-        "ensemble": by_ensemble,
-    }  # fmt: skip
-    return {way: of_rows[way] if way in of_rows else network_on(structures) for way in ways}
 
 
 def regret(predicted: dict[str, float], measured: dict[str, float], plans: list[list[str]]) -> float:
@@ -191,11 +122,12 @@ def learning_curve(splits: Sequence[tuple[Dataset, Dataset]], sizes: Iterable[in
     orders = [np.random.default_rng(0).permutation(np.unique(learned.keys)) for learned, _ in splits]
     fewest, most = min(map(len, orders)), max(map(len, orders))
     curve = []
-    for size in _progress([*(size for size in sizes if size < fewest), most], "learning curve"):
+    used = [*(size for size in sizes if size < fewest), most]
+    for size in _progress(used, "learning curve", len(used)):
         points = []
         for order, (learned, test) in zip(orders, splits, strict=True):
             keys = order[:size]
-            ms = fit(learned.take(np.isin(learned.keys, keys)))(test.rows, test.keys)
+            ms = fit(learned.take(np.isin(learned.keys, keys)))(test)
             points.append((len(keys), np.median(errors(test, ms)), rank(test, ms)))
         curve.append(np.mean(points, axis=0))
     return np.array(curve)
@@ -211,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--leave-out", choices=("model", "target"), default="model")
     parser.add_argument("--plots", type=Path, default=Path("build/plots"), help="folder; default: %(default)s")
-    parser.add_argument("--curve", action="store_true", help="plot a learning curve of the ensemble")
+    parser.add_argument("--curve", action="store_true", help="plot a learning curve of what ships")
     args = parser.parse_args(arguments)
     try:
         compare(args)
@@ -221,8 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def compare(args: argparse.Namespace) -> None:
     """Predict what is left out in each way, print how well, and plot."""
-    records = kernels_of(args.log)
-    data = dataset(records)
+    data = dataset(kernels_of(args.log))
     plans: dict[str, list[list[str]]] = {}
     if args.leave_out == "model":
         plans = json.loads(plans_file(args.log).read_text())
@@ -233,11 +164,14 @@ def compare(args: argparse.Namespace) -> None:
         splits = {name: split(data, name, own) for name, own in plans.items()}
     else:
         splits = split_by_target(data)
-    fits = fits_of(args.ways, {one.key: one.structure for one in records if one.structure is not None})
-    predicted: dict[str, dict[str, Floats]] = {way: {} for way in args.ways}  # by way and model left out
-    for name, (learned, test) in _progress(splits.items(), f"{args.leave_out}s left out"):
-        for way, fit in fits.items():
-            predicted[way][name] = fit(learned)(test.rows, test.keys)
+    os.environ["OMP_NUM_THREADS"] = "1"  # XGBoost's threads wait for each other; each process takes a core
+    with ProcessPoolExecutor(len(CORES), get_context("spawn")) as pool:
+        found = pool.map(partial(predictions, [WAYS[way] for way in args.ways]), splits.values())
+        of_names = list(_progress(found, f"{args.leave_out}s left out", len(splits)))
+    predicted = {
+        way: {name: ms[number] for name, ms in zip(splits, of_names, strict=True)}
+        for number, way in enumerate(args.ways)
+    }
 
     console = Console(width=160)
     table = Table(title=f"{len(data)} measurements of {len(set(data.keys.tolist()))} kernels", title_justify="left")
@@ -252,8 +186,14 @@ def compare(args: argparse.Namespace) -> None:
     console.print(table)
     plot(args.plots, {name: test for name, (_, test) in splits.items()}, predicted)
     if args.curve:
-        curve = learning_curve(list(splits.values()), _CURVE_SIZES, by_ensemble)
+        curve = learning_curve(list(splits.values()), _CURVE_SIZES, WAYS["both"])
         cost_model_plots.learning_curve(args.plots / "learning_curve.png", *curve.T)
+
+
+def predictions(fits: Sequence[Fit], halves: tuple[Dataset, Dataset]) -> list[Floats]:
+    """What each way predicts of the second after learning from the first."""
+    learned, test = halves
+    return [fit(learned)(test) for fit in fits]
 
 
 def plot(folder: Path, tests: Mapping[str, Dataset], predicted: Mapping[str, Mapping[str, Floats]]) -> None:
@@ -269,10 +209,10 @@ def plot(folder: Path, tests: Mapping[str, Dataset], predicted: Mapping[str, Map
         cost_model_plots.errors_by_kind(folder / f"errors_{way}.png", error, kinds, keys)
 
 
-def _progress(steps: Collection[T], what: str) -> Iterable[T]:
+def _progress(steps: Iterable[T], what: str, total: int) -> Iterable[T]:
     """The steps, with a bar on a terminal."""
     console = Console(stderr=True)
-    return track(steps, what, console=console, disable=not console.is_terminal)
+    return track(steps, what, total, console=console, disable=not console.is_terminal)
 
 
 def _cell(rank: float, error: float, regret: float) -> str:
