@@ -148,16 +148,17 @@ def _relay_build(name: str, threads: int, seed: int) -> Run:
     model, inputs = _load(name, threads, seed)
     with targets.build_scopes(target):
         library = relay.build(model.mod, target, params=model.params)
-    return _executor(library, inputs, threads)
+    return executor_of(library, inputs, threads)
 
 
 def _planned_build(name: str, plan: Path, threads: int, seed: int) -> Run:
     model, inputs = _load(name, threads, seed)
     library = tvm_go.build(model.mod, model.params, plan=tvm_go.GraphPlan.load(plan))
-    return _executor(library, inputs, threads)
+    return executor_of(library, inputs, threads)
 
 
-def _executor(library: Any, inputs: dict[str, Array], threads: int) -> Run:
+def executor_of(library: Any, inputs: dict[str, Array], threads: int) -> Run:
+    """What runs a library of `relay.build` on some inputs."""
     big_cores_first = 1
     tvm.get_global_func("runtime.config_threadpool")(big_cores_first, threads)
     executor = GraphModule(library["default"](tvm.cpu(0)))

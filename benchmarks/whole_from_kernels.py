@@ -1,7 +1,9 @@
-"""What a plan takes as a whole beside the sum of its kernels: `python -m benchmarks.whole_from_kernels [MODEL...]`.
+"""What a plan takes as a whole beside its kernels, each alone: `python -m benchmarks.whole_from_kernels [MODEL...]`.
 
-For the plans that `benchmarks.end_to_end` made. Kernels are measured one by one, each in its plan's lowering; the whole
-runs in a process of its own. Of both the fastest visit counts: what shares the machine with us only ever adds time.
+For the plans that `benchmarks.end_to_end` made. The whole, in a process of its own, and all kernels one by one are
+timed in turns, for what shares the machine with us comes and goes. A kernel that is timed alone finds its weights in
+the cache, and nobody walks from kernel to kernel: what these two cost is measured once, on chains of softmax and of
+dense layers, and added.
 """
 
 from __future__ import annotations
@@ -10,19 +12,26 @@ import argparse
 import os
 import statistics
 import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import tvm
 from rich.console import Console
 from rich.table import Table
+from tvm import relay
 
-from benchmarks.own_process import CORES, OwnProcess
-from benchmarks.peers import MODELS, planned_build
-from benchmarks.zoo import load
+import tvm_go
+from benchmarks import peers, zoo
+from benchmarks.own_process import CORES, OwnProcess, Run
 from cost_model.config import MeasureConfig
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
 from tuning_logs import TuningLog
+from tvm_go.graph import ValueKind
 from tvm_go.lowering import TE
 from tvm_go.model import Model
 from tvm_go.plan import GraphPlan
@@ -30,51 +39,154 @@ from tvm_go.problems import problem_of
 from tvm_go.rules import rule_set
 from tvm_go.search import Budget
 
-_ROUNDS, _ROUND_SECONDS = 15, 0.2
+_ROUND_SECONDS = 0.5
+_STEPS = 64  # of the chain of small kernels
+_LAYERS = (1, 2, 4, 8, 16, 32)
+_ROWS, _WIDTH = 128, 1024
+_FLOAT_BYTES = 4
 
 
-def sum_of_kernels(name: str, plan: GraphPlan, measurer: Measurer, log: TuningLog) -> float:
-    """Milliseconds of all kernels of a plan, each measured alone."""
-    zoo = load(name)
-    model = Model.of_plan(zoo.mod, zoo.params, plan)
-    os.sched_setaffinity(0, CORES)  # TVM may have bound this thread to one core, which workers would inherit
-    oracle = KernelOracle(plan.target, measurer, log, model=name)
-    keys = problem_of(model, oracle, rule_set(plan.rules), Budget()).paid_keys(plan.kernel)
-    lowering = dict(zip(keys, plan.lowering or [TE] * len(keys), strict=True))
-    kernels = model.kernels_of(plan.kernel, keys)
-    oracle.measure(model.flow, model.graph, [(key, kernel, [lowering[key]]) for key, kernel in kernels.items()])
-    return sum(oracle.best_ms(key) for key in keys if key)
+class Parts(NamedTuple):
+    """Of a plan: milliseconds of its kernels, how many there are, and bytes of the constants that they read."""
+
+    ms: float
+    kernels: int
+    constant_bytes: int
 
 
-def whole(name: str, plan_file: Path) -> float:
-    """Milliseconds of a plan's build: the least of the medians of several rounds."""
-    with OwnProcess(planned_build(name, "plan", plan_file).prepare) as process:
-        return min(statistics.median(process.times_ms(_ROUND_SECONDS)) for _ in range(_ROUNDS))
+@dataclass(frozen=True)
+class Between:
+    """What comes beside kernels on this device.
+
+    Attributes
+    ----------
+    launch_ms : float
+        From kernel to kernel.
+    constant_bytes, constant_ms : sequence of float [P]
+        What models with so many bytes of weights lose by weights that others have driven out of the cache.
+    """
+
+    launch_ms: float
+    constant_bytes: Sequence[float]
+    constant_ms: Sequence[float]
+
+    def whole_ms(self, parts: Parts) -> float:
+        """Expected milliseconds of a plan."""
+        known = [0.0, *self.constant_bytes]
+        rates = [0.0, *(ms / size for ms, size in zip(self.constant_ms, self.constant_bytes, strict=True))]
+        rate = float(np.interp(parts.constant_bytes, known, rates))
+        return parts.ms + parts.kernels * self.launch_ms + parts.constant_bytes * rate
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, a plan of it, and what prepares its build for a process of its own."""
+
+    model: zoo.ZooModel
+    plan: GraphPlan
+    prepare: Callable[[], Run]
+
+    def times(self, rounds: int) -> tuple[float, Parts]:
+        """Milliseconds of the whole, and its parts: medians of turns."""
+        config = MeasureConfig()
+        with OwnProcess(self.prepare) as process, Measurer(target=self.plan.target, config=config) as measurer:
+            turns = [(statistics.median(process.times_ms(_ROUND_SECONDS)), self.parts(measurer)) for _ in range(rounds)]
+        whole, parts = zip(*turns, strict=True)
+        return statistics.median(whole), parts[0]._replace(ms=statistics.median(one.ms for one in parts))
+
+    def parts(self, measurer: Measurer) -> Parts:
+        """Measure every kernel alone, in its plan's lowering."""
+        model = Model.of_plan(self.model.mod, self.model.params, self.plan)
+        os.sched_setaffinity(0, CORES)  # TVM may have bound this thread to one core, which workers would inherit
+        with tempfile.TemporaryDirectory() as folder:
+            oracle = KernelOracle(
+                self.plan.target, measurer, TuningLog(Path(folder) / "log.jsonl"), model=self.model.name
+            )
+            keys = problem_of(model, oracle, rule_set(self.plan.rules), Budget()).paid_keys(self.plan.kernel)
+            lowering = dict(zip(keys, self.plan.lowering or [TE] * len(keys), strict=True))
+            kernels = model.kernels_of(self.plan.kernel, keys)
+            oracle.measure(model.flow, model.graph, [(key, kernel, [lowering[key]]) for key, kernel in kernels.items()])
+            graph = model.graph
+            read = np.unique(graph.use_value)
+            constants = read[graph.value_kind[read] == ValueKind.CONSTANT]
+            paid = [key for key in keys if key]
+            return Parts(sum(map(oracle.best_ms, paid)), len(paid), int(graph.value_bytes[constants].sum()))
+
+
+def case_of(name: str, plan_file: Path) -> Case:
+    """A model of the zoo by a plan file."""
+    return Case(zoo.load(name), GraphPlan.load(plan_file), peers.planned_build(name, "plan", plan_file).prepare)
+
+
+def chain(layers: int) -> zoo.ZooModel:
+    """So many dense layers with weights of their own; for 0 small kernels one after the other."""
+    rng = np.random.default_rng(0)
+    body = data = relay.var("x", shape=(_ROWS, _WIDTH) if layers else (1, 16))
+    for _ in range(layers or _STEPS):
+        if layers:
+            weight = rng.normal(0.0, _WIDTH**-0.5, size=(_WIDTH, _WIDTH)).astype(np.float32)
+            body = relay.nn.dense(body, relay.const(weight))
+        else:
+            body = relay.nn.softmax(body)
+    return zoo.ZooModel(f"chain of {layers}", tvm.IRModule.from_expr(relay.Function([data], body)), {})
+
+
+def run_chain(layers: int, plan_file: Path) -> Run:
+    """For a process of its own."""
+    model = chain(layers)
+    os.sched_setaffinity(0, CORES)
+    library = tvm_go.build(model.mod, model.params, plan=GraphPlan.load(plan_file))
+    return peers.executor_of(library, zoo.input_values(model.mod, 0, {}), len(CORES))
+
+
+def chain_case(layers: int, folder: Path) -> Case:
+    """A chain by the plan that rules give it, with nothing measured."""
+    model, plan_file = chain(layers), folder / f"chain{layers}.plan.json"
+    if not plan_file.exists():
+        log = folder / f"chain{layers}.jsonl"
+        tvm_go.tune_graph(model.mod, {}, log=log, name=model.name, budget=0).plan.save(plan_file)
+    return Case(model, GraphPlan.load(plan_file), partial(run_chain, layers, plan_file))
+
+
+def between(folder: Path, rounds: int) -> Between:
+    """Measure what comes beside kernels."""
+    whole_ms, parts = chain_case(0, folder).times(rounds)
+    launch_ms = max(whole_ms - parts.ms, 0.0) / parts.kernels
+    sizes, lost_ms = [], []
+    for layers in _LAYERS:
+        whole_ms, parts = chain_case(layers, folder).times(rounds)
+        sizes.append(float(layers * _WIDTH * _WIDTH * _FLOAT_BYTES))
+        lost_ms.append(max(whole_ms - parts.ms - parts.kernels * launch_ms, 0.0))
+    return Between(launch_ms, sizes, lost_ms)
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*", default=MODELS, metavar="MODEL", help=", ".join(MODELS))
+    parser.add_argument("models", nargs="*", default=peers.MODELS, metavar="MODEL", help=", ".join(peers.MODELS))
     parser.add_argument("--folder", type=Path, default=Path("build/end_to_end"), help="of plans; default: %(default)s")
-    parser.add_argument("--visits", type=int, default=3, help="of each kernel; default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each; default: %(default)s")
     args = parser.parse_args()
     console = Console(width=160)
+    beside = between(args.folder, args.rounds)
+    console.print(
+        f"from kernel to kernel {1e3 * beside.launch_ms:.2f} us; weights lost from the cache:", highlight=False
+    )
+    for size, ms in zip(beside.constant_bytes, beside.constant_ms, strict=True):
+        console.print(f"  {size / 2**20:.0f} MiB: {ms:.2f} ms", highlight=False)
     table = Table(title="milliseconds", title_justify="left")
-    for column in ("model", "whole", "sum of its kernels", "error"):
+    for column in ("model", "whole", "kernels", "MiB of constants", "sum of kernels", "error", "and beside", "error"):
         table.add_column(column, justify="left" if column == "model" else "right")
     errors = []
     for name in args.models:
-        path = args.folder / f"{name}.plan_with_records.plan.json"
-        plan = GraphPlan.load(path)
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            Measurer(target=plan.target, config=MeasureConfig(visits=args.visits)) as measurer,
-        ):
-            expected = sum_of_kernels(name, plan, measurer, TuningLog(Path(folder) / "log.jsonl"))
-        measured = whole(name, path)
+        measured, parts = case_of(name, args.folder / f"{name}.plan_with_records.plan.json").times(args.rounds)
+        expected = beside.whole_ms(parts)
         errors.append(abs(expected / measured - 1))
-        table.add_row(name, f"{measured:.3f}", f"{expected:.3f}", f"{100 * (expected / measured - 1):+.1f} %")
+        cells = [f"{parts.kernels}", f"{parts.constant_bytes / 2**20:.1f}"]
+        for ms in (parts.ms, expected):
+            cells += [f"{ms:.3f}", f"{100 * (ms / measured - 1):+.1f} %"]
+        table.add_row(name, f"{measured:.3f}", *cells)
+        console.print(name, f"{measured:.3f}", *cells, highlight=False)
     console.print(table)
     console.print(
         f"within 10 %: {sum(error <= 0.1 for error in errors)} of {len(errors)}; median {np.median(errors):.1%}"

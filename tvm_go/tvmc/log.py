@@ -148,7 +148,8 @@ def drive_train(args: argparse.Namespace) -> int:
     """Fit a cost model and say how well it explains what it saw."""
     check_output(Path(args.output), "the cost model")
     data = dataset(record for path in args.logs for record in kernels_of(path))
-    CostModel.fit(data, seed=args.seed).save(args.output)
+    with Console(stderr=True).status(f"learning from {len(data)} measurements"):
+        CostModel.fit(data, seed=args.seed).save(args.output)
     print(
         f"{args.output}: learned from {len(data)} measurements of {len(set(data.keys))} kernels "
         f"on {len(set(data.targets))} target(s); `python -m benchmarks.cost_model` says how good such a model is"
