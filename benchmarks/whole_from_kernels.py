@@ -38,6 +38,7 @@ from tvm_go.plan import GraphPlan
 from tvm_go.problems import problem_of
 from tvm_go.rules import rule_set
 from tvm_go.search import Budget
+from tvm_go.tuning import tune_graph
 
 _ROUND_SECONDS = 0.5
 _STEPS = 64  # of the chain of small kernels
@@ -144,7 +145,7 @@ def chain_case(layers: int, folder: Path) -> Case:
     model, plan_file = chain(layers), folder / f"chain{layers}.plan.json"
     if not plan_file.exists():
         log = folder / f"chain{layers}.jsonl"
-        tvm_go.tune_graph(model.mod, {}, log=log, name=model.name, budget=0).plan.save(plan_file)
+        tune_graph(model.mod, {}, log=log, name=model.name, budget=0).plan.save(plan_file)
     return Case(model, GraphPlan.load(plan_file), partial(run_chain, layers, plan_file))
 
 
