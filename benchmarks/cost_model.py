@@ -164,16 +164,17 @@ def compare(args: argparse.Namespace) -> None:
         splits = {name: split(data, name, own) for name, own in plans.items()}
     else:
         splits = split_by_target(data)
+    console = Console(width=160)
+    predicted: dict[str, dict[str, Floats]] = {way: {} for way in args.ways}  # by way and model left out
     os.environ["OMP_NUM_THREADS"] = "1"  # XGBoost's threads wait for each other; each process takes a core
     with ProcessPoolExecutor(len(CORES), get_context("spawn")) as pool:
         found = pool.map(partial(predictions, [WAYS[way] for way in args.ways]), splits.values())
-        of_names = list(_progress(found, f"{args.leave_out}s left out", len(splits)))
-    predicted = {
-        way: {name: ms[number] for name, ms in zip(splits, of_names, strict=True)}
-        for number, way in enumerate(args.ways)
-    }
+        for name, of_ways in zip(splits, _progress(found, f"{args.leave_out}s left out", len(splits)), strict=True):
+            for way, ms in zip(args.ways, of_ways, strict=True):
+                predicted[way][name] = ms
+                cell = _cell(*figures(splits[name][1], ms, plans.get(name, []), has_ms=way not in _RANKS_ONLY))
+                console.print(f"{name}, {way}: {cell}", highlight=False)
 
-    console = Console(width=160)
     table = Table(title=f"{len(data)} measurements of {len(set(data.keys.tolist()))} kernels", title_justify="left")
     for column in ("left out", *(f"{way}:\nrank, error, regret" for way in args.ways)):
         table.add_column(column, justify="left" if column == "left out" else "right")

@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 _CLASSES: dict[str, tuple[str, ...]] = {
     "conv2d": ("nn.conv2d",),
-    "conv2d_blocked": ("nn.contrib_conv2d_NCHWc",),
+    "conv2d_blocked": ("nn.contrib_conv2d_NCHWc", "nn.contrib_conv2d_winograd_without_weight_transform"),
     "depthwise": ("nn.contrib_depthwise_conv2d_NCHWc",),
     "dense": ("nn.dense", "nn.matmul"),
     "dense_packed": ("nn.contrib_dense_pack",),

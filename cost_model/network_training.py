@@ -23,7 +23,7 @@ from torch import nn
 
 EPOCHS = 60
 _WIDTH = 64
-_BATCH, _RATE = 256, 3e-3
+_BATCH, _RATE = 512, 4e-3
 
 
 class Layers(nn.Module):

@@ -26,7 +26,7 @@ from tvm_go.atomic import write_atomically
 from tvm_go.errors import LogError, UsageError
 
 FORMAT, VERSION = "tvm-go cost model", 3
-_MEMBERS, _NETWORKS = 5, 3
+_MEMBERS, _NETWORKS = 5, 2
 _TREES: dict[str, Any] = {
     "objective": "reg:absoluteerror", "eta": 0.06, "max_depth": 8, "min_child_weight": 2, "subsample": 0.8,
     "colsample_bytree": 0.4, "lambda": 1.0, "max_bin": 512, "tree_method": "hist",
