@@ -24,7 +24,7 @@ demo: venv
 	$(BIN)/tvm-go run demo/squeezenet.tar --device cpu --fill-mode random --print-time --repeat 10
 
 test: venv
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 30
 
 campaign: venv
 	$(BIN)/python -m pytest -m campaign
@@ -48,3 +48,4 @@ bench: venv
 	$(BIN)/python -m benchmarks.placement
 	$(BIN)/python -m benchmarks.simulate
 	$(BIN)/python -m benchmarks.schedule
+	$(BIN)/python -m benchmarks.viewer

@@ -16,6 +16,7 @@ from tvm_go.errors import PlanError
 from tvm_go.graph import Int32, OpGraph
 from tvm_go.legalize import check_partition, encode, legalize
 from tvm_go.lowering import TE, Lowering
+from tvm_go.plan_details import PlanDetails
 from tvm_go.rules import rule_set
 
 _FORMAT = "tvm-go plan"
@@ -65,6 +66,8 @@ class GraphPlan:
         How each kernel gets its schedule; empty for ``te`` throughout.
     variants : dict of int to str
         Form of each op of the base graph (``relay_passes.prepare_base``) that is not in TVM's own.
+    details : PlanDetails or None
+        Graph and kernel times, for those who look at the plan; they decide nothing, and a plan may come without.
     """
 
     kernel: Int32
@@ -74,6 +77,7 @@ class GraphPlan:
     provenance: dict[str, Any] = field(default_factory=dict)
     lowering: tuple[Lowering, ...] = ()
     variants: dict[int, str] = field(default_factory=dict)
+    details: PlanDetails | None = None
 
     @property
     def num_kernels(self) -> int:
@@ -120,6 +124,7 @@ class GraphPlan:
 
     def to_json(self) -> dict[str, Any]:
         """The plan as one JSON object."""
+        details = {} if self.details is None else {"details": self.details.to_json()}
         return {
             "format": _FORMAT,
             "version": _VERSION,
@@ -130,6 +135,7 @@ class GraphPlan:
             "kernel": self.kernel.tolist(),
             "lowering": {str(number): text for number, text in self._lowering_texts().items()},
             "provenance": self.provenance,
+            **details,
         }
 
     @staticmethod
@@ -151,7 +157,7 @@ class GraphPlan:
             )
         try:
             kernel = np.array(data["kernel"], dtype=np.int32).reshape(-1)
-            texts = {name: str(data[name]) for name in ("rules", "workload", "target")}
+            texts: dict[str, Any] = {name: str(data[name]) for name in ("rules", "workload", "target")}
             provenance = dict(data["provenance"])
             variants = {int(op): str(name) for op, name in dict(data["variants"]).items()}
             texts_by_kernel = {int(number): str(text) for number, text in dict(data["lowering"]).items()}
@@ -163,13 +169,14 @@ class GraphPlan:
         if not all(0 <= number < count for number in texts_by_kernel):
             raise PlanError(f"{source} names the lowering of a kernel that it does not have: write it again")
         lowering = tuple(Lowering.from_text(texts_by_kernel.get(number, "te")) for number in range(count))
-        return GraphPlan(
+        plan = GraphPlan(
             kernel=kernel,
             provenance=provenance,
             lowering=lowering if texts_by_kernel else (),
             variants=variants,
             **texts,
         )
+        return plan if data.get("details") is None else replace(plan, details=_read_details(plan, data, source))
 
     def save(self, path: str | Path) -> None:
         """Write the plan as JSON; a reader sees the old file or the new one, never half of it."""
@@ -191,3 +198,38 @@ class GraphPlan:
         except ValueError as error:
             raise PlanError(f"{path} is no tvm-go plan (no JSON: {error}); `tvm-go tune-graph` writes one") from error
         return GraphPlan.from_json(data, str(path))
+
+    def to_html(self, *, against: GraphPlan | None = None) -> str:
+        """The plan as one HTML page that needs no network: graph, timeline, memory, kernels, what changed.
+
+        Parameters
+        ----------
+        against : GraphPlan, optional
+            Another plan of the same model to compare with; without it TVM's default plan.
+
+        Raises
+        ------
+        PlanError
+            If a plan carries no details, or the two are for different models.
+        """
+        from tvm_go.report import plan_page  # the page's parts are read only where a plan is looked at
+
+        return plan_page(self, against)
+
+    def _repr_html_(self) -> str | None:
+        """What Jupyter shows: the page in a frame of its own; None, and so the plain text, without details."""
+        from tvm_go.report import framed
+
+        return None if self.details is None else framed(self.to_html())
+
+
+def _read_details(plan: GraphPlan, data: dict[str, Any], source: str) -> PlanDetails:
+    try:
+        details = PlanDetails.from_json(
+            data["details"], len(plan.kernel), plan.num_kernels, lambda default: GraphPlan.from_json(default, source)
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise PlanError(f"{source} is damaged ({error!r}): write it again with `tvm-go tune-graph`") from error
+    if details.graph.structural_hash != plan.workload:
+        raise PlanError(f"{source} holds the graph of another model: write it again with `tvm-go tune-graph`")
+    return details

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from tuning_logs import KernelRecord, PlanRecord, TuningLog
 from tuning_logs.shipped import lowerings_from, shipped_forms, shipped_lowerings
 from tvm_go.by_rule import lowerings_by_rule
 from tvm_go.candidates import Candidates, fastest
+from tvm_go.detailing import detailed, times_of_oracle
 from tvm_go.errors import UnsupportedModelError, UsageError
 from tvm_go.graph import Int32
 from tvm_go.lowering import TE, Lowering
@@ -118,7 +119,8 @@ def tune_graph(
     with _log_of(log) as records, Measurer(target=str(parsed), config=measure, rpc=rpc) as measurer:
         with watch.stage("prepare", callbacks):
             known = shipped_forms(isa_of(parsed)) if shipped_records else {}
-            candidates = Candidates.prepare(mod, params, parsed, vary="variants" in decide, known=known)
+            vary = "variants" in decide
+            candidates = Candidates.prepare(mod, params, parsed, vary=vary, known=known, by_tir=lower)
             default = candidates.default
         if not default.graph.num_ops:
             raise UnsupportedModelError(
@@ -197,7 +199,8 @@ def tune_graph(
         }
         counts = (oracle.measured, oracle.hits, sum(map(oracle.is_guess, oracle.guesses)))
         own = (baseline, default.plan(default.default, "tvm"))
-        return summarize(own, problem, found_plan(), record, oracle, counts, spent)
+        result = summarize(own, problem, found_plan(), record, oracle, counts, spent)
+        return replace(result, plan=detailed(result.plan, (default, model), times_of_oracle(oracle)))
 
 
 def tuned_lowerings(

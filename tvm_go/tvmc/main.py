@@ -17,6 +17,7 @@ example:
   tvm-go tune-graph model.onnx -o plan.json
   tvm-go compile model.onnx --graph-plan plan.json -o model.tar
   tvm-go run model.tar --device cpu --fill-mode random --print-time
+  tvm-go view plan.json -o plan.html
   tvm-go place graph.json --objective throughput -o split.json
 """
 
