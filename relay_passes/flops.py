@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from tvm_go.layouts import Shape, channels, window
+from tvm_go.layouts import Shape, axes, channels, window
 
 
 def op_flops(name: str, attrs: str, inputs: list[Shape], output: Shape) -> float:
@@ -21,6 +21,8 @@ def op_flops(name: str, attrs: str, inputs: list[Shape], output: Shape) -> float
         Of output 0.
     """
     size = float(math.prod(output))
+    if name == "nn.contrib_conv2d_winograd_without_weight_transform":
+        return _winograd_flops(json.loads(attrs), inputs[1], output)
     if "conv" in name and '"data_layout"' in attrs:  # not so the transforms of Winograd's weights
         return _convolution_flops(json.loads(attrs), inputs, output, transposed="transpose" in name)
     if "dense" in name and len(inputs) > 1:
@@ -46,6 +48,13 @@ def _convolution_flops(attrs: dict[str, Any], inputs: list[Shape], output: Shape
     else:
         many, taken = output, channels(layout, inputs[0])
     return 2.0 * math.prod(many) * math.prod(extents) * taken / (attrs.get("groups") or 1)
+
+
+def _winograd_flops(attrs: dict[str, Any], weight: Shape, output: Shape) -> float:
+    """Each tile of results meets all of the transformed weight; the transforms are not counted."""
+    layout, side = axes(attrs["out_layout"] or attrs["data_layout"]), attrs["tile_size"]
+    batch, height, width = (output[layout.index(axis)] for axis in "NHW")
+    return 2.0 * batch * math.ceil(height / side) * math.ceil(width / side) * math.prod(weight)
 
 
 _REDUCTIONS = {"sum", "mean", "max", "min", "prod", "all", "any", "argmax", "argmin", "variance", "nn.lrn"}

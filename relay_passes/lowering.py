@@ -17,6 +17,7 @@ from tvm import meta_schedule, relay
 from tvm.relay.backend import te_compiler
 from tvm.tir.schedule import Schedule, Trace
 
+import relay_passes.winograd  # noqa: F401  TVM asks it for the strategy of an operator
 from relay_passes.concatenation import with_plain_concatenations
 from relay_passes.dataflow import read
 from relay_passes.schedules import NotSchedulableError, Tiling, generic_schedule, normalized

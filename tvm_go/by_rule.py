@@ -9,7 +9,12 @@ from tvm_go.kernels import free_kernels, members
 from tvm_go.lowering import TE, TIR, Lowering
 
 #: Ops that TE computes many times slower, in their plain forms at least.
-_PRODUCTS = {"nn.batch_matmul", "nn.dense", "nn.contrib_dense_pack"}
+_PRODUCTS = {
+    "nn.batch_matmul",
+    "nn.dense",
+    "nn.contrib_dense_pack",
+    "nn.contrib_conv2d_winograd_without_weight_transform",
+}
 _STATISTICS = {"mean", "variance", "sum"}
 _LEFT_TO_TE = {"nn.contrib_conv2d_NCHWc", "nn.conv2d", "nn.contrib_depthwise_conv2d_NCHWc"}
 #: Ops that libm computes one by one under TE, and the generic TIR schedule in vectors.

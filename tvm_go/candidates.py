@@ -55,13 +55,18 @@ class Candidates:
         *,
         vary: bool,
         known: Mapping[str, str],
+        by_tir: bool = True,
     ) -> Candidates:
-        """The model as TVM forms it and, if forms are to vary, as what is known and our rules suggest."""
+        """The model as TVM forms it and, if forms are to vary, as what is known and our rules suggest.
+
+        ``by_tir`` says whether kernels may take the generic TIR schedule.
+        """
         base = prepare_base(mod, params, target=target)
         default = Model.with_variants(base, None, target)
         if not vary:
             return Candidates(base, [default], [], reason="variants are not decided")
-        found = Candidates(base, [default], with_known(base, suggested(base, target), known, target), known)
+        names = with_known(base, suggested(base, target, by_tir=by_tir), known, target)
+        found = Candidates(base, [default], names, known)
         found._add(found.names)
         return found
 

@@ -18,6 +18,7 @@ from relay_passes.schedules.contraction import (
 )
 from relay_passes.schedules.inlining import has_condition, inline_cheap, normalized
 from relay_passes.schedules.operands import pad_odd_sides, repack_strided
+from relay_passes.schedules.places import schedule_places
 from relay_passes.schedules.rows import compute_by_rows, is_odd, partial_sums, split_reduction, vectorize_inside
 from relay_passes.schedules.tiling import Machine, Tiling, vector_length
 
@@ -91,6 +92,9 @@ def _schedule_stages(sch: Schedule, machine: Machine, tiling: Tiling | None) -> 
         handle = sch.get_block(block.name)
         schedule_contraction(sch, handle, sch.get_block(final) if final else None, shape, own)
         done |= {block.name} | ({final} if final else set())
+    for block in reversed(blocks):
+        if block.name not in done:
+            done |= schedule_places(sch, machine, block.name, done)
     _schedule_rows(sch, machine, [block.name for block in blocks if block.name not in done])
 
 

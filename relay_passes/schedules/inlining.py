@@ -9,7 +9,9 @@ from tvm import tir
 from tvm.tir.schedule import Schedule, ScheduleError
 
 from relay_passes.schedules.blocks import Block, block_of, conditions, leaf_blocks, with_simple_indices
+from relay_passes.schedules.contraction import is_elementwise_on
 from relay_passes.schedules.merging import merge_pointwise
+from relay_passes.schedules.places import places
 from relay_passes.schedules.vector_math import with_vector_math
 
 REUSE = 8  # an input that is read more often than this is stored before, not computed at every use
@@ -42,8 +44,10 @@ def inline_cheap(sch: Schedule) -> None:
 
 
 def _may_inline(block: Block, consumer: Block) -> bool:
+    if places(block) and not is_elementwise_on(consumer, block.output):
+        return False
     if not consumer.is_reduction:
-        return True
+        return not (has_condition(block) and places(consumer))  # it would be decided anew at every place
     reuse = consumer.work / max(1, math.prod(block.spatial))
     return reuse <= 1 or (reuse <= REUSE and not block.is_costly and not has_condition(block))
 

@@ -33,6 +33,9 @@ _SUGGEST: dict[str, Callable[[Site], str]] = {
     "nn.conv2d": convolution.suggest,
 }
 
+_SUGGEST_FOR_TIR: dict[str, Callable[[Site], str]] = {"nn.conv2d": winograd.suggest}
+"""Of forms that are fast by the generic TIR schedule only; they come before others."""
+
 
 def options(base: tvm.IRModule | Dataflow, target: str | tvm.target.Target) -> list[tuple[str, ...]]:
     """Variants that apply to each op.
@@ -56,17 +59,18 @@ def options(base: tvm.IRModule | Dataflow, target: str | tvm.target.Target) -> l
     return names
 
 
-def suggested(base: tvm.IRModule | Dataflow, target: str | tvm.target.Target) -> list[str]:
+def suggested(base: tvm.IRModule | Dataflow, target: str | tvm.target.Target, *, by_tir: bool = True) -> list[str]:
     """The variant of each op that is best by rule, without measuring.
 
-    Parameters and length as for :func:`options`. Everything but ``llvm`` CPUs with x86 schedules keeps its default.
+    Parameters and length as for :func:`options`; ``by_tir`` says whether kernels may take the generic TIR schedule.
+    Everything but ``llvm`` CPUs with x86 schedules keeps its default.
     """
     flow = base if isinstance(base, Dataflow) else read(base)
     names = [DEFAULT] * len(flow.calls)
     for site in sites(flow, target):
-        suggest = _SUGGEST.get(site.call.op.name)
-        if suggest and site.lanes:
-            names[site.op] = suggest(site)
+        rules = [_SUGGEST_FOR_TIR] * by_tir + [_SUGGEST]
+        found = (rule[site.call.op.name](site) for rule in rules if site.lanes and site.call.op.name in rule)
+        names[site.op] = next((name for name in found if name != DEFAULT), DEFAULT)
     return names
 
 

@@ -62,6 +62,21 @@ def test_conv2d_in_other_layouts() -> None:
     assert flops(blocked) == 2 * (2 * 16 * 10 * 10) * (8 * 3 * 3)
 
 
+def test_winograd_counts_products_of_whole_tiles() -> None:
+    x = relay.var("x", shape=(2, 2, 10, 9, 4))
+    body = relay.nn.contrib_conv2d_winograd_without_weight_transform(
+        x,
+        weight(6, 6, 4, 2, 4, 4),
+        tile_size=4,
+        padding=(1, 1, 1, 1),
+        kernel_size=(3, 3),
+        channels=16,
+        data_layout="NCHW4c",
+        out_layout="NCHW4c",
+    )
+    assert flops(body) == 2 * (2 * 3 * 3) * (6 * 6 * 8 * 16)
+
+
 def test_conv1d_and_conv3d() -> None:
     x = relay.var("x", shape=(1, 4, 20))
     assert flops(relay.nn.conv1d(x, weight(6, 4, 3), kernel_size=3, channels=6)) == 2 * (6 * 18) * (4 * 3)

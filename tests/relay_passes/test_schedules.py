@@ -105,6 +105,20 @@ def test_what_is_used_twice_at_each_step_does_not_double_without_end() -> None:
     assert len(loads) < 100
 
 
+def test_what_a_transform_computes_at_a_place_is_known_before_it_runs() -> None:
+    target = as_target("llvm")
+    with build_scopes(target):
+        func = lower_primitive(KERNELS["winograd_block_4"](), target, "kernel", TIR)
+    choices: list[str] = []
+
+    def visit(node: object) -> None:
+        if isinstance(node, tvm.tir.Select) or (isinstance(node, tvm.tir.Call) and "if_then_else" in str(node.op)):
+            choices.append(str(node))
+
+    tvm.tir.stmt_functor.post_order_visit(func.body, visit)
+    assert len(choices) == 1  # the padding
+
+
 def test_tiles_of_large_maps_leave_half_of_the_registers_free() -> None:
     machine = Machine(lanes=16, registers=32, cores=2)
 

@@ -8,10 +8,9 @@ from tvm import relay
 
 from relay_passes.dataflow import read
 from relay_passes.prepare import finish, prepare_base
-from relay_passes.variants import DEFAULT, options, suggested
+from relay_passes.variants import DEFAULT, options, origins, suggested
 from relay_passes.variants.convolution import CONV2D
-from relay_passes.variants.variant import Variant
-from relay_passes.variants.winograd import CONV2D as WINOGRAD
+from relay_passes.winograd import OPERATOR
 from tests.relay_passes.test_variants import (
     AVX512,
     TARGET,
@@ -33,6 +32,7 @@ SHAPES = {
     "products": (24, 40, 1, 4),
 }
 """Input channels, output channels, window, groups."""
+WINOGRAD = ("winograd/2", "winograd/4")
 
 
 def conv(kind: str, *, stride: int = 1, size: int = 9) -> tvm.IRModule:
@@ -164,15 +164,54 @@ def test_parallel_convolutions_become_one() -> None:
 
 
 @pytest.mark.parametrize("padding", [(0, 0), (1, 1), (0, 1, 2, 1)])
-@pytest.mark.parametrize("variant", WINOGRAD, ids=lambda variant: str(variant.name))
-def test_winograd_fits_any_size_and_padding(variant: Variant, padding: tuple[int, ...]) -> None:
-    x = relay.nn.relu(relay.var("x", shape=(2, 6, 9, 12)))
-    y = relay.nn.conv2d(x, weight(10, 6, 3, 3), padding=padding, channels=10, kernel_size=(3, 3))
+@pytest.mark.parametrize("size", [(9, 12), (3, 17)])
+@pytest.mark.parametrize("name", WINOGRAD)
+def test_winograd_fits_any_size_and_padding(name: str, size: tuple[int, int], padding: tuple[int, ...]) -> None:
+    x = relay.nn.relu(relay.var("x", shape=(2, 8, *size)))
+    y = relay.nn.conv2d(x, weight(12, 8, 3, 3), padding=padding, channels=12, kernel_size=(3, 3))
     mod = as_module(relay.tanh(y))
-    finished = finish_as(mod, variant.name)
-    assert operators(finished).count("nn.batch_matmul") == 2
+    finished = finish_as(mod, name)
+    assert operators(finished).count(OPERATOR) == 1
     assert_constants_are_folded(finished)
     assert_same_numbers(mod, finished)
+
+
+def test_winograd_hands_its_layout_on() -> None:
+    x = relay.var("x", shape=(1, 16, 12, 12))
+    y = relay.nn.conv2d(x, weight(16, 16, 1, 1), channels=16, kernel_size=(1, 1))
+    for seed in range(2):
+        y = relay.nn.relu(relay.nn.bias_add(y, weight(16, seed=seed)))
+        y = relay.nn.conv2d(y, weight(16, 16, 3, 3, seed=seed), padding=(1, 1), channels=16, kernel_size=(3, 3))
+    mod = as_module(relay.add(y, y))
+    finished = finish_as(mod, "winograd/4")
+    assert operators(finished).count("layout_transform") == 2  # of the input and the output
+    flow = read(finished)
+    numbers = origins(flow)[[name == OPERATOR for name in operators(finished)]]
+    assert [read(prepare_base(mod, target=TARGET)).operators[op].name for op in numbers] == ["nn.conv2d"] * 2
+    assert_same_numbers(mod, finished)
+
+
+def test_winograd_is_for_whole_vectors_of_float32() -> None:
+    def names(inputs: int, outputs: int, dtype: str = "float32") -> tuple[str, ...]:
+        x = relay.var("x", shape=(1, inputs, 9, 9), dtype=dtype)
+        y = relay.nn.conv2d(x, relay.cast(weight(outputs, inputs, 3, 3), dtype), channels=outputs, kernel_size=(3, 3))
+        return options_of(as_module(y))
+
+    assert set(WINOGRAD) <= set(names(8, 12))
+    for given in ((6, 8), (8, 10), (8, 8, "float16"), (8, 8, "float64")):
+        assert not set(WINOGRAD) & set(names(*given))
+
+
+def test_rule_takes_winograd_for_many_tiles_over_many_channels() -> None:
+    def names(inputs: int, outputs: int, size: int, target: str = AVX512, *, by_tir: bool = True) -> set[str]:
+        x = relay.var("x", shape=(1, inputs, size, size))
+        y = relay.nn.conv2d(x, weight(outputs, inputs, 3, 3), padding=(1, 1), channels=outputs, kernel_size=(3, 3))
+        return set(suggested(prepare_base(as_module(y), target=target), target, by_tir=by_tir))
+
+    assert names(64, 64, 28) == names(128, 32, 14) == {"winograd/4"}
+    assert names(256, 128, 14) == {"winograd/2"}
+    assert names(64, 64, 7) == names(16, 16, 28) == names(64, 60, 28) == {DEFAULT}
+    assert names(64, 64, 28, TARGET) == names(64, 64, 28, by_tir=False) == {DEFAULT}
 
 
 @pytest.mark.parametrize(
