@@ -7,7 +7,7 @@ SQUEEZENET = $$($(BIN)/python -c "import onnx, pathlib; \
 
 help:
 	@echo "make demo      tune a real model on this machine, compile it by the plan, run it (10 minutes)"
-	@echo "make test      the tests (15 minutes)          make lint      ruff and mypy"
+	@echo "make test      the tests (20 minutes)          make lint      ruff and mypy"
 	@echo "make bench     every figure of the README      make campaign  the long randomised tests"
 
 venv: .venv/.ready
@@ -24,7 +24,7 @@ demo: venv
 	$(BIN)/tvm-go run demo/squeezenet.tar --device cpu --fill-mode random --print-time --repeat 10
 
 test: venv
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 30
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 10
 
 campaign: venv
 	$(BIN)/python -m pytest -m campaign

@@ -162,7 +162,7 @@ def test_plans(
         "newer.json": good | {"version": 99},
         "damaged.json": {name: value for name, value in good.items() if name != "kernel"},
         "other_target.json": good | {"target": "llvm -keys=cpu -mcpu=core-avx2"},
-        "other_model.json": good | {"workload": "0123456789abcdef"},
+        "other_model.json": good | {"workload": "0123456789abcdef", "details": None},
     }
     path = folder / plan
     if plan in changed:
