@@ -18,9 +18,11 @@ from tvm_go.legalize import check_partition, encode, legalize
 from tvm_go.lowering import TE, Lowering
 from tvm_go.plan_details import PlanDetails
 from tvm_go.rules import rule_set
+from tvm_go.target_text import device_names
 
 _FORMAT = "tvm-go plan"
-_VERSION = 2  # 2: lowerings and variants
+_VERSION = 3  # 2: lowerings and variants; 3: devices
+_READ = (2, 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +61,15 @@ class GraphPlan:
     workload : str
         Structural hash of the graph that it is for, with its variants.
     target : str
-        TVM target.
+        TVM target, or target set (``tvm_go.target_text``).
     provenance : dict
         How it came about: strategy, seed, budget, measured times, versions.
     lowering : tuple of Lowering [K]
         How each kernel gets its schedule; empty for ``te`` throughout.
     variants : dict of int to str
         Form of each op of the base graph (``relay_passes.prepare_base``) that is not in TVM's own.
+    device : int32 [K]
+        Where each kernel runs: an index into ``devices``. Empty if all run on the first.
     details : PlanDetails or None
         Graph and kernel times, for those who look at the plan; they decide nothing, and a plan may come without.
     """
@@ -77,6 +81,7 @@ class GraphPlan:
     provenance: dict[str, Any] = field(default_factory=dict)
     lowering: tuple[Lowering, ...] = ()
     variants: dict[int, str] = field(default_factory=dict)
+    device: Int32 = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
     details: PlanDetails | None = None
 
     @property
@@ -84,11 +89,17 @@ class GraphPlan:
         return int(self.kernel.max(initial=-1)) + 1
 
     @property
+    def devices(self) -> tuple[str, ...]:
+        """TVM's names of the devices of the target."""
+        return device_names(self.target)
+
+    @property
     def key(self) -> str:
         """Hash of what is decided: equal keys mean equal libraries. 32 hex digits."""
         forms = ",".join(f"{op}:{name}" for op, name in sorted(self.variants.items()))
         lowering = ",".join(f"{number}:{text}" for number, text in self._lowering_texts().items())
-        text = f"{self.workload} {self.target} {self.kernel.astype('<i4').tobytes().hex()} {forms} {lowering}"
+        device = f" {self.device.astype('<i4').tobytes().hex()}" if self.device.any() else ""
+        text = f"{self.workload} {self.target} {self.kernel.astype('<i4').tobytes().hex()} {forms} {lowering}{device}"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def with_provenance(self, **entries: Any) -> GraphPlan:
@@ -103,6 +114,7 @@ class GraphPlan:
                 f"{graph.structural_hash[:12]}: run `tvm-go tune-graph` on this model and target"
             )
         check_partition(graph, self.kernel, rule_set(self.rules))
+        self._check_devices()
 
     def variants_of(self, num_ops: int) -> list[str]:
         """Name of the form of each op of a base graph.
@@ -119,6 +131,14 @@ class GraphPlan:
             names[op] = name
         return names
 
+    def _check_devices(self) -> None:
+        if len(self.device) not in (0, self.num_kernels):
+            raise PlanError(f"the plan gives {len(self.device)} devices for {self.num_kernels} kernels: tune again")
+        if not np.all((self.device >= 0) & (self.device < len(self.devices))):
+            raise PlanError(f"the plan places kernels on devices that its target set '{self.target}' lacks: tune again")
+        if any(one != TE for one, place in zip(self.lowering, self.device, strict=False) if place):
+            raise PlanError("the plan gives a kernel outside the CPU a schedule for CPUs: tune again")
+
     def _lowering_texts(self) -> dict[int, str]:
         return {number: lowering.to_text() for number, lowering in enumerate(self.lowering) if lowering != TE}
 
@@ -134,6 +154,7 @@ class GraphPlan:
             "variants": {str(op): name for op, name in sorted(self.variants.items())},
             "kernel": self.kernel.tolist(),
             "lowering": {str(number): text for number, text in self._lowering_texts().items()},
+            "device": self.device.tolist(),
             "provenance": self.provenance,
             **details,
         }
@@ -149,8 +170,8 @@ class GraphPlan:
         """
         if not isinstance(data, dict) or data.get("format") != _FORMAT:
             raise PlanError(f"{source} is no tvm-go plan; `tvm-go tune-graph MODEL -o PLAN.json` writes one")
-        if data.get("version") != _VERSION:
-            older = isinstance(data.get("version"), int) and data["version"] < _VERSION
+        if data.get("version") not in _READ:
+            older = isinstance(data.get("version"), int) and data["version"] < _READ[0]
             remedy = "write it again with `tvm-go tune-graph`" if older else "upgrade tvm-go"
             raise PlanError(
                 f"{source} has plan version {data.get('version')} and this tvm-go reads {_VERSION}: {remedy}"
@@ -160,6 +181,7 @@ class GraphPlan:
             texts: dict[str, Any] = {name: str(data[name]) for name in ("rules", "workload", "target")}
             provenance = dict(data["provenance"])
             variants = {int(op): str(name) for op, name in dict(data["variants"]).items()}
+            device = np.array(data.get("device", []), dtype=np.int32).reshape(-1)
             texts_by_kernel = {int(number): str(text) for number, text in dict(data["lowering"]).items()}
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise PlanError(f"{source} is damaged ({error!r}): write it again with `tvm-go tune-graph`") from error
@@ -174,8 +196,10 @@ class GraphPlan:
             provenance=provenance,
             lowering=lowering if texts_by_kernel else (),
             variants=variants,
+            device=device,
             **texts,
         )
+        plan._check_devices()
         return plan if data.get("details") is None else replace(plan, details=_read_details(plan, data, source))
 
     def save(self, path: str | Path) -> None:

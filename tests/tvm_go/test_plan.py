@@ -17,6 +17,9 @@ from tvm_go.lowering import TE, TIR, Lowering
 _LOWERINGS = (TE, TIR, Lowering("tir", '{"vectors":2,"rows":[4],"unroll":1,"columns_first":true}'))
 
 
+_SET = "cpu=llvm -keys=cpu, opencl=opencl -keys=opencl,gpu"
+
+
 def plan_of(seed: int = 0, num_ops: int = 30, *, rules: str = "open", forms: bool = True) -> GraphPlan:
     """A random plan, with lowerings and variants unless ``forms`` is False."""
     graph = synthetic(num_ops, np.random.default_rng(seed))
@@ -48,6 +51,25 @@ def test_decisions_invert_plans(seed: int, num_ops: int) -> None:
     plan = Decisions(np.random.default_rng(seed).integers(0, 3, size=graph.num_edges)).decode(graph, target="llvm")
     again = Decisions.encode(graph, plan).decode(graph, target="llvm")
     assert again.key == plan.key
+
+
+@given(st.integers(0, 10**6), st.integers(1, 40))
+@settings(max_examples=50, deadline=None)
+def test_devices_round_trip_and_make_another_plan(seed: int, num_ops: int) -> None:
+    alone = replace(plan_of(seed, num_ops, forms=False), target=_SET)
+    device = np.random.default_rng(seed).integers(0, 2, size=alone.num_kernels).astype(np.int32)
+    plan = replace(alone, device=device)
+    assert plan.devices == ("cpu", "opencl")
+    again = GraphPlan.from_json(json.loads(json.dumps(plan.to_json())))
+    assert np.array_equal(again.device, device)
+    assert again.key == plan.key
+    assert (plan.key == alone.key) == (not device.any())
+
+
+def test_a_plan_of_the_version_before_runs_on_one_device() -> None:
+    plan = GraphPlan.from_json(json.loads(plan_text(version=2)))
+    assert len(plan.device) == 0
+    assert plan.devices == ("cpu",)
 
 
 def test_save_and_load(tmp_path: Path) -> None:
@@ -95,7 +117,7 @@ def test_illegal_plan_is_refused_and_the_kernel_named() -> None:
 
 def plan_text(**changes: object) -> str:
     """A plan file of two kernels, with some fields changed."""
-    fields: dict[str, object] = {"format": "tvm-go plan", "version": 2, "rules": "wide", "workload": "w"}
+    fields: dict[str, object] = {"format": "tvm-go plan", "version": 3, "rules": "wide", "workload": "w"}
     rest: dict[str, object] = {"target": "llvm", "provenance": {}, "variants": {}, "lowering": {}, "kernel": [0, 1]}
     return json.dumps(fields | rest | changes)
 
@@ -105,14 +127,18 @@ def plan_text(**changes: object) -> str:
     [
         ("{", "is no tvm-go plan"),
         ("[]", "is no tvm-go plan"),
-        ('{"format": "tvm-go plan", "version": 2}', "is damaged"),
-        ('{"format": "tvm-go plan", "version": 99}', "plan version 99 and this tvm-go reads 2: upgrade tvm-go"),
-        (plan_text(version=1), "plan version 1 and this tvm-go reads 2: write it again with `tvm-go tune-graph`"),
+        ('{"format": "tvm-go plan", "version": 3}', "is damaged"),
+        ('{"format": "tvm-go plan", "version": 99}', "plan version 99 and this tvm-go reads 3: upgrade tvm-go"),
+        (plan_text(version=1), "plan version 1 and this tvm-go reads 3: write it again with `tvm-go tune-graph`"),
         (plan_text(kernel=[0, 2]), "does not number its kernels"),
         (plan_text(lowering={"2": "tir"}), "names the lowering of a kernel that it does not have"),
         (plan_text(lowering={"1": "magic"}), "unknown lowering 'magic': there are te, tir, metaschedule"),
         (plan_text(lowering={"1": "tir {"}), "a lowering's detail is JSON"),
         (plan_text(lowering=[1]), "is damaged"),
+        (plan_text(device=[0]), "gives 1 devices for 2 kernels"),
+        (plan_text(device=[0, 1]), "places kernels on devices that its target set 'llvm' lacks"),
+        (plan_text(device=[0, 1], target=_SET, lowering={"1": "tir"}), "a schedule for CPUs"),
+        (plan_text(device=["there", "here"]), "is damaged"),
         (plan_text(variants={"first": "NN"}), "is damaged"),
     ],
 )
