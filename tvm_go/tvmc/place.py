@@ -20,8 +20,9 @@ from tvm_go.errors import UnsupportedModelError, UsageError
 from tvm_go.placing import Placement, place, solve
 from tvm_go.search.placement import QUICK, STRATEGIES, UNLIMITED, PlacementBudget, PlacementProblem
 from tvm_go.search.placement.portfolio import available, compile_searches
-from tvm_go.simulate import Machine, Workload, dnn_partitioning, machine_file, workload_file
+from tvm_go.simulate import Machine, Workload, dnn_partitioning
 from tvm_go.tvmc.errors import check_output, interrupted, one_line
+from tvm_go.tvmc.graphs import read_graph
 from tvm_go.tvmc.screen import table_console
 
 _EXAMPLE = """\
@@ -72,7 +73,8 @@ def drive_place(args: argparse.Namespace) -> int:
     path = Path(args.FILE)
     output = Path(args.output or path.with_suffix(".split.json").name)
     check_output(output, "the split")
-    workload, machine, objective = _read(path, args.machine, args.objective)
+    workload, machine = read_graph(path, args.machine)
+    objective = args.objective if args.machine is None else _OBJECTIVE[args.objective]
     with Console(stderr=True).status("getting ready: searches are compiled on their first use"):
         compile_searches(objective)
     limit = args.budget or UNLIMITED
@@ -110,23 +112,6 @@ def _check_numbers(args: argparse.Namespace) -> None:
         raise UsageError(f"--budget is {args.budget}; it must be 1 or more")
     if not args.seconds > 0 or (math.isinf(args.seconds) and args.budget is None):
         raise UsageError(f"--seconds is {args.seconds:g}; it must be more than 0, and finite without --budget")
-
-
-def _read(path: Path, machine_path: str | None, objective: str) -> tuple[Workload, Machine, str]:
-    """A graph, its machine, and the name of what is to be simulated."""
-    ours = _is_ours(path)
-    if machine_path is not None:
-        machine = machine_file.read(Path(machine_path))
-        workload = workload_file.read(path) if ours else dnn_partitioning.read(path)[0]
-        return workload, machine, _OBJECTIVE[objective]
-    if ours:
-        raise UsageError(f"{path} says nothing of a machine; give one with --machine (docs/placement.md)")
-    return *dnn_partitioning.read(path), objective
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether a file is a workload of ours, and not a graph of dnn-partitioning or no file at all."""
-    return path.is_file() and workload_file.FORMAT.encode() in path.read_bytes()
 
 
 def _why_infeasible(workload: Workload, machine: Machine, placement: Placement) -> str:

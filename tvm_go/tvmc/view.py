@@ -23,8 +23,8 @@ from tvm_go.plan import GraphPlan
 from tvm_go.report import page, plan_scene, split_scene
 from tvm_go.report.scene import Scene
 from tvm_go.report.split_file import is_split, read_split
-from tvm_go.simulate import Machine, Workload, dnn_partitioning, machine_file, workload_file
 from tvm_go.tvmc.errors import check_output, one_line
+from tvm_go.tvmc.graphs import read_graph
 from tvm_go.tvmc.models import load_model
 
 _EXAMPLE = """\
@@ -117,19 +117,9 @@ def _times(args: argparse.Namespace, plan: GraphPlan) -> Times:
 def _split_scene(args: argparse.Namespace, path: Path) -> Scene:
     if args.model is None:
         raise UsageError(f"{path} is a split, which does not hold its graph: give the GRAPH.json of place with --model")
-    workload, machine = _graph_and_machine(Path(args.model), args.machine)
+    workload, machine = read_graph(Path(args.model), args.machine)
     against = None if args.against is None else read_split(Path(args.against), workload, machine)
     return split_scene(workload, machine, read_split(path, workload, machine), args.executor, against)
-
-
-def _graph_and_machine(path: Path, machine_path: str | None) -> tuple[Workload, Machine]:
-    ours = path.is_file() and workload_file.FORMAT.encode() in path.read_bytes()
-    if machine_path is not None:
-        machine = machine_file.read(Path(machine_path))
-        return (workload_file.read(path) if ours else dnn_partitioning.read(path)[0]), machine
-    if ours:
-        raise UsageError(f"{path} says nothing of a machine; give one with --machine (docs/placement.md)")
-    return dnn_partitioning.read(path)
 
 
 def _json(path: Path) -> Any:
