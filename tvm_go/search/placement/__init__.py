@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tvm_go.search.by_name import by_name
-from tvm_go.search.placement import annealing, dp, hdp, local_search, milp, portfolio
+from tvm_go.by_name import by_name
+from tvm_go.search.placement import annealing, dp, hdp, local_search, milp, min_cut, portfolio
 from tvm_go.search.placement.portfolio import QUICK, UNLIMITED
 from tvm_go.search.placement.problem import PlacementBudget, PlacementProblem, Step
 
@@ -18,6 +18,7 @@ STRATEGIES: dict[str, Strategy] = {
     "annealing": annealing.search,
     "local_search": local_search.search,
     "dp": dp.search,
+    "min_cut": min_cut.search,
     "milp": milp.search,
     "milp_contiguous": milp.search_contiguous,
     "hdp": hdp.search,
@@ -32,7 +33,7 @@ def strategy(name: str) -> Strategy:
     UsageError
         For an unknown name.
     """
-    return by_name(STRATEGIES, name)
+    return by_name(STRATEGIES, name, "strategy")
 
 
 __all__ = ["QUICK", "STRATEGIES", "UNLIMITED", "PlacementBudget", "PlacementProblem", "Step", "Strategy", "strategy"]

@@ -25,6 +25,7 @@ from tvm_go.search.placement import (
     m_etf,
     metis,
     milp,
+    min_cut,
     round_robin,
     single,
 )
@@ -46,7 +47,13 @@ QUICK = {
     "m_etf": m_etf.search,
     "metis": metis.search,
 }
-_SEARCHES = {"annealing": annealing.search, "dp": dp.search, "local_search": local_search.search, "milp": milp.search}
+_SEARCHES = {
+    "annealing": annealing.search,
+    "dp": dp.search,
+    "local_search": local_search.search,
+    "milp": milp.search,
+    "min_cut": min_cut.search,
+}
 _NEEDS = {"metis": "pymetis", "milp": "highspy"}  # modules that may be absent
 
 Lane = tuple[tuple[str, float], ...]
@@ -62,6 +69,7 @@ _LANES: dict[str, tuple[Lane, ...]] = {
         (("milp", 0.05), ("local_search", 0.2), ("annealing", 0.5), ("milp", 1.0)),
         (("annealing", 0.35), ("annealing", 0.7), ("annealing", 1.0)),
     ),
+    "sequential": ((("min_cut", 0.3), ("annealing", 0.5), ("local_search", 0.7), ("annealing", 1.0)),),
 }
 # Under the other objectives a batch of placements is evaluated on all cores anyway.
 _ONE_LANE: tuple[Lane, ...] = ((("annealing", 0.4), ("local_search", 0.6), ("annealing", 1.0)),)
