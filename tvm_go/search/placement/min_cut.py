@@ -3,8 +3,8 @@
 Under ``sequential`` a placement takes what its ops take, and one transfer of a tensor to each other device that reads
 it, whatever the order. For two devices that is the value of a cut of a network, whose minimum is found in polynomial
 time (Greig, Porteous and Seheult, "Exact maximum a posteriori estimation for binary images", 1989); for more, pairs of
-devices exchange ops by such cuts until none gains (the swap moves of Boykov, Veksler and Zabih, "Fast approximate energy
-minimization via graph cuts", PAMI 2001). Memory is not looked at.
+devices exchange ops by such cuts until none gains (the swap moves of Boykov, Veksler and Zabih, "Fast approximate
+energy minimization via graph cuts", PAMI 2001). Memory is not looked at.
 """
 
 from __future__ import annotations
@@ -133,12 +133,12 @@ def _swapped(costs: Costs, class_ms: Floats, device: Int32, first: int, second: 
     for here, there in ((first, second), (second, first)):
         copy = network.new_nodes(len(producers))
         from_ms = _transfer_ms(costs, producers, np.where(free, here, home), there)
-        side = np.where(free, node[label[producers]], _SOURCE if here == first else _SINK)
+        owner = np.where(free, node[label[producers]], _SOURCE if here == first else _SINK)
         if here == first:
-            network.add(side, copy, from_ms)
+            network.add(owner, copy, from_ms)
             network.add(copy[number], reader, np.inf)
         else:
-            network.add(copy, side, from_ms)
+            network.add(copy, owner, from_ms)
             network.add(reader, copy[number], np.inf)
     reached = network.source_side()
     result = device.copy()
