@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tvm_go.errors import UsageError
+from tvm_go.by_name import check_name
 from tvm_go.graph import Int32
 from tvm_go.search.placement import strategy as strategy_named
 from tvm_go.search.placement.bounds import lower_bound
@@ -87,8 +87,7 @@ def place(
 
 def solve(problem: PlacementProblem, strategy: str, seed: int) -> Placement:
     """As :func:`place`, on a problem that the caller may look at meanwhile. Ctrl-C ends it with the best so far."""
-    if problem.objective not in OBJECTIVES:
-        raise UsageError(f"unknown objective '{problem.objective}'; choose from {', '.join(OBJECTIVES)}")
+    check_name(OBJECTIVES, problem.objective, "objective")
     search = strategy_named(strategy)
     problem.raise_bound(lower_bound(problem.workload, problem.machine, problem.objective))
     interrupted = False

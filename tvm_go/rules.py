@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tvm_go.errors import UsageError
+from tvm_go.by_name import by_name
 from tvm_go.graph import Int32, Int64, Pattern
 
 
@@ -62,9 +62,7 @@ def rule_set(name: str) -> Rules:
     UsageError
         For an unknown name.
     """
-    if name not in _RULE_SETS:
-        raise UsageError(f"unknown rule set '{name}'; choose from {', '.join(RULE_SET_NAMES)}")
-    return _RULE_SETS[name]
+    return by_name(_RULE_SETS, name, "rule set")
 
 
 class Breach(IntEnum):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tvm_go.errors import UnsupportedModelError, UsageError
+from tvm_go.by_name import check_name
+from tvm_go.errors import UnsupportedModelError
 from tvm_go.graph import Int32
 from tvm_go.policy.depth import depth_of, progress
 from tvm_go.policy.inputs import PAIR_FEATURES, Bools, Float32, GraphInput
@@ -31,8 +32,7 @@ def graph_input(workload: Workload, machine: Machine, objective: str = "concurre
     UsageError
         If the objective is unknown.
     """
-    if objective not in OBJECTIVES:
-        raise UsageError(f"unknown objective '{objective}'; choose from {', '.join(OBJECTIVES)}")
+    check_name(OBJECTIVES, objective, "objective")
     if not workload.num_ops:
         raise UnsupportedModelError(f"{workload.name}: the graph is empty; there is nothing to place")
     op_ms = machine.op_ms(workload)

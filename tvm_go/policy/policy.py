@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
+from tvm_go.by_name import by_name
 from tvm_go.errors import UsageError
 from tvm_go.policy.actions import Actions, Score
 from tvm_go.policy.attention import RecurrentAttention
@@ -29,9 +30,7 @@ class Policy(nn.Module):
 
     def __init__(self, config: PolicyConfig, seed: int = 0) -> None:
         super().__init__()
-        unknown = [task for task in config.tasks if task not in TASKS]
-        if unknown:
-            raise UsageError(f"unknown task '{unknown[0]}'; choose from {', '.join(TASKS)}")
+        kinds = {name: by_name(TASKS, name, "task") for name in config.tasks}
         self.config = config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # layers draw their weights from torch's own generator
@@ -40,8 +39,8 @@ class Policy(nn.Module):
             last = config.tasks[-1]
             self.tasks = nn.ModuleDict(
                 {
-                    name: TASKS[name](config, reads_back=config.rounds > 1 or (config.task_recurrence and name != last))
-                    for name in config.tasks
+                    name: kind(config, reads_back=config.rounds > 1 or (config.task_recurrence and name != last))
+                    for name, kind in kinds.items()
                 }
             )
             self.value = nn.Sequential(

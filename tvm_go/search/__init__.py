@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tvm_go.by_name import by_name
 from tvm_go.search import annealing, default, exact, greedy, random, unfused
-from tvm_go.search.by_name import by_name
 from tvm_go.search.problem import Budget, Oracle, Problem
 
 #: A strategy asks ``problem`` for costs until it is done or the budget is; the problem keeps the best partition.
@@ -29,7 +29,7 @@ def strategy(name: str) -> Strategy:
     UsageError
         For an unknown name.
     """
-    return by_name(STRATEGIES, name)
+    return by_name(STRATEGIES, name, "strategy")
 
 
 __all__ = ["STRATEGIES", "Budget", "Oracle", "Problem", "Strategy", "strategy"]

@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tvm_go.by_name import check_name
 from tvm_go.errors import UsageError
 from tvm_go.graph import Int32
 from tvm_go.simulate import split_scores
@@ -53,8 +54,7 @@ def evaluate(
     UsageError
         If the objective is unknown, a shape is wrong, a device does not exist, or a priority is not a number.
     """
-    if objective not in OBJECTIVES:
-        raise UsageError(f"unknown objective '{objective}'; choose from {', '.join(OBJECTIVES)}")
+    check_name(OBJECTIVES, objective, "objective")
     devices = checked_devices(workload, machine, devices)
     if objective == "throughput":
         return split_scores.throughput(workload, machine, devices)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tvm_go.search.by_name import by_name
+from tvm_go.by_name import by_name
 from tvm_go.search.scheduling import annealing, critical_path, memory_greedy, topological
 from tvm_go.search.scheduling.list_schedule import list_schedule
 from tvm_go.search.scheduling.problem import SchedulingProblem, makespan_problem, memory_problem

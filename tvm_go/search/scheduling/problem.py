@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tvm_go.errors import UsageError
+from tvm_go.by_name import by_name
 from tvm_go.graph import Int32
 from tvm_go.search.placement.problem import PlacementBudget, Step
 from tvm_go.search.scheduling.list_schedule import list_schedule
@@ -95,9 +95,7 @@ def memory_problem(
     UsageError
         For an objective that is not one of `MEASURES`.
     """
-    if objective not in MEASURES:
-        raise UsageError(f"unknown measure of memory '{objective}'; choose from {', '.join(MEASURES)}")
-    measure = MEASURES[objective]
+    measure = by_name(MEASURES, objective, "measure of memory")
 
     def score(priorities: Floats) -> Floats:
         return np.array([measure(tensors, list_schedule(tensors, one)) for one in priorities], dtype=np.float64)

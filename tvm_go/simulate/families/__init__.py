@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tvm_go.by_name import by_name
 from tvm_go.errors import UsageError
 from tvm_go.simulate.families.attention import draw_gpt, draw_transformer_xl
 from tvm_go.simulate.families.convolutional import draw_amoebanet, draw_inception, draw_wavenet
@@ -36,13 +37,12 @@ def generate(family: str, num_ops: int, rng: np.random.Generator, *, training: b
     UsageError
         For an unknown family, or fewer than `SMALLEST` ops.
     """
-    if family not in FAMILIES:
-        raise UsageError(f"unknown family '{family}'; choose from {', '.join(FAMILIES)}")
+    draw = by_name(FAMILIES, family, "family")
     if num_ops < SMALLEST:
         raise UsageError(f"{num_ops} ops are too few for a whole model; ask for at least {SMALLEST}")
     if training:
-        return with_backward(FAMILIES[family](num_ops // 2, rng))
-    return FAMILIES[family](num_ops, rng)
+        return with_backward(draw(num_ops // 2, rng))
+    return draw(num_ops, rng)
 
 
 __all__ = ["FAMILIES", "SMALLEST", "generate", "with_backward"]
