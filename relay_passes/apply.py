@@ -8,11 +8,13 @@ import numpy as np
 import tvm
 from tvm import relay
 
-from relay_passes.dataflow import Dataflow, Leaves, read, with_main
+from relay_passes.dataflow import Dataflow, Leaves, flatten, read, with_main
+from relay_passes.devices import PlacedValues, check_placement, place_constants
 from relay_passes.extract import to_graph
 from relay_passes.lowering import with_lowering
 from relay_passes.stack import with_deep_stack
-from tvm_go.graph import Int32, OpGraph, ValueKind
+from tvm_go.copies import HOST
+from tvm_go.graph import Int32, OpGraph
 from tvm_go.kernels import Kernel, describe, members, returned_values
 from tvm_go.lowering import TE, Lowering
 from tvm_go.plan import GraphPlan
@@ -43,7 +45,8 @@ def apply(mod: tvm.IRModule, plan: GraphPlan) -> tvm.IRModule:
     flow = read(mod)
     graph = to_graph(flow)
     plan.check(graph)
-    result = with_main(mod, regroup(flow, graph, plan.kernel, plan.lowering))
+    main = regroup(flow, graph, plan.kernel, plan.lowering, device=plan.device, devices=plan.devices)
+    result = with_main(mod, main)
     return with_deep_stack(lambda: relay.transform.InferType()(result))
 
 
@@ -53,6 +56,8 @@ def regroup(
     kernel: Int32,
     lowering: Sequence[Lowering] = (),
     *,
+    device: Int32 | None = None,
+    devices: Sequence[str] = ("cpu",),
     weights: dict[str, tvm.nd.NDArray] | None = None,
 ) -> relay.Function:
     """The function with each kernel as a call of a primitive function, kernels in order.
@@ -61,27 +66,42 @@ def regroup(
     ----------
     lowering : sequence of Lowering
         Of each kernel; empty for ``te`` throughout.
+    device : int32 [K], optional
+        Device of each kernel, as an index into ``devices``; None or empty for the first throughout.
+    devices : sequence of str
+        TVM's names of the devices that `relay.build` will have targets for, the host first.
     weights : dict, optional
         Takes the constants outside kernels, which then become parameters of the function, by name.
+
+    Raises
+    ------
+    PlanError
+        If a kernel cannot be on its device.
     """
-    value_expr = given(flow)
-    lifted = [] if weights is None else _lift(flow, graph, value_expr, weights)
     starts, ops = members(kernel)
+    if device is None or not len(device):
+        device = np.full(len(starts) - 1, HOST, dtype=np.int32)
+    check_placement(graph, kernel, device, devices)
+    values = PlacedValues(given(flow), devices)
+    lifted = place_constants(flow, graph, kernel, device, values, weights)
     returned = returned_values(graph, kernel)
-    for k in range(len(starts) - 1):
+    for k, place in enumerate(device.tolist()):
         kernel_ops = ops[starts[k] : starts[k + 1]]
         if graph.fixed[kernel_ops[0]]:
-            call_again(flow, int(kernel_ops[0]), value_expr)
-            continue
-        interface = describe(graph, kernel_ops, returned)
-        function = with_lowering(kernel_function(flow, graph, interface), lowering[k] if lowering else TE)
-        call = relay.Call(function, [value_expr[value] for value in interface.inputs])
-        if len(interface.outputs) == 1:
-            value_expr[interface.outputs[0]] = call
+            outputs = _outputs_again(flow, graph, int(kernel_ops[0]), values)
         else:
-            for position, value in enumerate(interface.outputs):
-                value_expr[value] = relay.TupleGetItem(call, position)
-    return with_values(flow, value_expr, lifted)
+            interface = describe(graph, kernel_ops, returned)
+            function = with_lowering(kernel_function(flow, graph, interface), lowering[k] if lowering else TE)
+            call = relay.Call(function, [values.on(value, place) for value in interface.inputs])
+            made = (
+                [call]
+                if len(interface.outputs) == 1
+                else [relay.TupleGetItem(call, i) for i in range(len(interface.outputs))]
+            )
+            outputs = dict(zip(interface.outputs, made, strict=True))
+        for value, expr in outputs.items():
+            values.put(value, expr, place)
+    return with_values(flow, values.all_on(flatten(flow.returned), HOST), lifted)
 
 
 def kernel_function(flow: Dataflow, graph: OpGraph, kernel: Kernel) -> relay.Function:
@@ -144,17 +164,11 @@ def _structure(leaves: Leaves, value_expr: dict[int, relay.Expr]) -> relay.Expr:
     return relay.Tuple([_structure(part, value_expr) for part in leaves])
 
 
-def _lift(
-    flow: Dataflow, graph: OpGraph, value_expr: dict[int, relay.Expr], weights: dict[str, tvm.nd.NDArray]
-) -> list[relay.Var]:
-    """Put variables in the place of constants."""
-    variables = []
-    for value in np.flatnonzero((graph.value_kind == ValueKind.CONSTANT) & np.isnan(graph.value_scalar)).tolist():
-        name = f"tvm_go_weight_{value}"
-        weights[name] = flow.values[value].expr.data
-        value_expr[value] = relay.Var(name, flow.values[value].type)
-        variables.append(value_expr[value])
-    return variables
+def _outputs_again(flow: Dataflow, graph: OpGraph, op: int, values: PlacedValues) -> dict[int, relay.Expr]:
+    """Expressions of what an op makes that stays as it is, on the host."""
+    value_expr = values.all_on(graph.use_value[graph.use_start[op] : graph.use_start[op + 1]].tolist(), HOST)
+    call_again(flow, op, value_expr)
+    return {value: value_expr[value] for value in graph.outputs_of(op)}
 
 
 def with_values(

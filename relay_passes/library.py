@@ -13,11 +13,11 @@ from tvm.contrib import graph_executor
 
 from relay_passes.apply import regroup
 from relay_passes.dataflow import Dataflow, with_main
-from relay_passes.lowering import lowering_scope, pass_config, planned_chooser
+from relay_passes.lowering import Chooser, lowering_scope, pass_config, planned_chooser
 from relay_passes.stack import with_deep_stack
 from relay_passes.targets import build_scopes
 from tvm_go.graph import Int32, OpGraph
-from tvm_go.lowering import Lowering
+from tvm_go.lowering import TE, Lowering
 
 #: Passes of the prefix that `prepare` has run, and that go into primitive functions. Run again they would undo variants
 #: (AlterOpLayout), merge equal ops that a kernel was measured with, or change a kernel so that its lowering is lost.
@@ -37,23 +37,43 @@ _MODULE, _WEIGHTS = "module.json", "weights.params"
 _CODE, _GRAPH, _PARAMS = "library.so", "graph.json", "graph.params"
 
 
-def build_module(mod: tvm.IRModule, target: tvm.target.Target, **options: Any) -> Any:
+def build_module(mod: tvm.IRModule, target: tvm.target.Target | Sequence[tvm.target.Target], **options: Any) -> Any:
     """`relay.build` at opt level 3, for graphs of any depth and marked lowerings; ``options`` go to `relay.build`.
 
     The module is prepared: passes that rewrite ops, and would do so inside kernels as well, stay away (`ONCE`).
+
+    Parameters
+    ----------
+    mod : tvm.IRModule
+        Prepared and regrouped.
+    target : tvm.target.Target or sequence of such
+        Of the one device, or of each device that kernels may be placed on, the CPU's first.
     """
+    host, *others = [target] if isinstance(target, tvm.target.Target) else target
+
+    def build() -> Any:
+        return relay.build(mod, [host, *others] if others else host, **options)
 
     def body() -> Any:
-        with build_scopes(target), tvm.transform.PassContext(opt_level=3, disabled_pass=list(ONCE)):
-            chooser = planned_chooser(mod, target)
+        with build_scopes(host, *others), tvm.transform.PassContext(opt_level=3, disabled_pass=list(ONCE)):
+            chooser = planned_chooser(mod, host)
             if chooser is None:
-                return relay.build(mod, target, **options)
-            with pass_config(), lowering_scope(chooser, target):
-                built = relay.build(mod, target, **options)
+                return build()
+            with pass_config(), lowering_scope(_for_host(chooser, host), host):
+                built = build()
             chooser.check()
             return built
 
     return with_deep_stack(body)
+
+
+def _for_host(chooser: Chooser, host: tvm.target.Target) -> Chooser:
+    """The choice for kernels of the host; all others are lowered by TE, whatever else computes the same."""
+
+    def choose(func: tvm.tir.PrimFunc) -> Lowering:
+        return chooser(func) if tvm.target.Target.current().kind.name == host.kind.name else TE
+
+    return choose
 
 
 def write_module(
@@ -63,6 +83,9 @@ def write_module(
     kernel: Int32,
     folder: Path,
     lowering: Sequence[Lowering] = (),
+    *,
+    device: Int32 | None = None,
+    devices: Sequence[str] = ("cpu",),
 ) -> None:
     """Write a model, regrouped by a partition, for :func:`build_in_folder`: Relay without weights, and the weights.
 
@@ -74,18 +97,27 @@ def write_module(
         Kernel of each op, in execution order.
     lowering : sequence of Lowering
         Of each kernel; empty for ``te`` throughout.
+    device : int32 [K], optional
+        Device of each kernel, as an index into ``devices``; None or empty for the first throughout.
+    devices : sequence of str
+        TVM's names of the devices, in the order of the targets that it will be built for.
     """
     weights: dict[str, tvm.nd.NDArray] = {}
-    main = regroup(flow, graph, kernel, lowering, weights=weights)
+    main = regroup(flow, graph, kernel, lowering, device=device, devices=devices, weights=weights)
     text = with_deep_stack(lambda: tvm.ir.save_json(relay.transform.InferType()(with_main(mod, main))))
     (folder / _MODULE).write_text(text, encoding="utf-8")
     (folder / _WEIGHTS).write_bytes(relay.save_param_dict(weights))
 
 
-def build_in_folder(folder: str, target_json: str) -> list[str]:
+def build_in_folder(folder: str, *target_jsons: str) -> list[str]:
     """Build what :func:`write_module` wrote, and leave library, graph and parameters beside it.
 
     Meant to run in a child process: takes and returns plain data only.
+
+    Parameters
+    ----------
+    *target_jsons : str
+        The target of each device, as ``tvm.ir.save_json`` writes it.
 
     Returns
     -------
@@ -95,7 +127,7 @@ def build_in_folder(folder: str, target_json: str) -> list[str]:
     place = Path(folder)
     mod = with_deep_stack(lambda: tvm.ir.load_json((place / _MODULE).read_text(encoding="utf-8")))
     weights = relay.load_param_dict((place / _WEIGHTS).read_bytes())
-    factory = build_module(mod, tvm.ir.load_json(target_json), params=weights)
+    factory = build_module(mod, [tvm.ir.load_json(text) for text in target_jsons], params=weights)
     factory.get_lib().export_library(str(place / _CODE))
     (place / _GRAPH).write_text(factory.get_graph_json(), encoding="utf-8")
     (place / _PARAMS).write_bytes(relay.save_param_dict(factory.get_params()))
@@ -103,13 +135,19 @@ def build_in_folder(folder: str, target_json: str) -> list[str]:
 
 
 def kernel_names(graph_json: str) -> list[str]:
-    """Functions that a graph executor calls, in order; views (``__nop``) left out."""
+    """Functions that a graph executor calls, in order; views (``__nop``) and copies (``__copy``) left out."""
     calls = [node["attrs"]["func_name"] for node in json.loads(graph_json)["nodes"] if node["op"] == "tvm_op"]
-    return [name for name in calls if name != "__nop"]
+    return [name for name in calls if name not in ("__nop", "__copy")]
 
 
 def loader_on(session: Any, folder: Path, device: Any, name: str) -> Callable[[], graph_executor.GraphModule]:
-    """Upload a built library under a file name; what is returned makes a fresh graph executor each time."""
+    """Upload a built library under a file name; what is returned makes a fresh graph executor each time.
+
+    Parameters
+    ----------
+    device : tvm.runtime.Device or list of such
+        Of the session, in the order of the targets of the build.
+    """
     session.upload(str(folder / _CODE), name)
     library = session.load_module(name)
     graph = (folder / _GRAPH).read_text(encoding="utf-8")

@@ -68,10 +68,13 @@ def _reason(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def build_scopes(target: tvm.target.Target) -> Iterator[None]:
-    """The scopes under which `relay.build` at opt level 3 runs its passes and picks its schedules."""
+def build_scopes(target: tvm.target.Target, *others: tvm.target.Target) -> Iterator[None]:
+    """The scopes under which `relay.build` at opt level 3 runs its passes and picks its schedules.
+
+    With ``others`` for several devices, of which the first runs the passes.
+    """
     tophub: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
     if isinstance(autotvm.DispatchContext.current, autotvm.FallbackContext):
-        tophub = autotvm.tophub.context([target])
+        tophub = autotvm.tophub.context([target, *others])
     with tophub, target, tvm.transform.PassContext(opt_level=3):
         yield
