@@ -17,13 +17,13 @@ from cost_model.kernel_task import KernelTask
 from cost_model.lowering import (
     compile_functions,
     forget_lowered,
-    linker_options,
     lower_primitive,
     tensor_specs,
 )
 from cost_model.reference import UnfusedOps
 from cost_model.stage_file import StageFile
 from relay_passes.error_text import is_memory_error, meaningful_lines
+from relay_passes.export import export_library
 from relay_passes.targets import build_scopes
 
 SHARED_STAGE = "code generation"
@@ -192,7 +192,7 @@ def _write_library(batch: _Batch, target: tvm.target.Target, library_path: str) 
         if not keys:
             return
         module = compile_functions({symbol_of(key): batch.lowered[key] for key in keys}, target)
-    module.export_library(library_path, **linker_options(target))
+    export_library(module, Path(library_path), target)
 
 
 def _compile_references(batch: _Batch, functions: dict[str, relay.Function]) -> None:

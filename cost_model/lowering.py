@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import platform
 from typing import Any
 
 import tvm
@@ -72,15 +71,6 @@ def compile_functions(functions: dict[str, Any], target: tvm.target.Target) -> t
     """
     host = target.host or (target if target.kind.name in ("llvm", "c") else tvm.target.Target("llvm"))
     return driver.tir_to_runtime({target: tvm.IRModule(functions)}, host)
-
-
-def linker_options(target: tvm.target.Target) -> dict[str, str]:
-    """Options of `export_library`: for another architecture of Linux its cross compiler, by its Debian name."""
-    triple = str(target.attrs.get("mtriple", ""))
-    architecture = triple.split("-")[0]
-    if not architecture or architecture == platform.machine() or "linux" not in triple:
-        return {}
-    return {"cc": f"{architecture}-linux-gnu-gcc"}
 
 
 def forget_lowered() -> None:

@@ -15,7 +15,7 @@ from tvm.ir import GlobalVar
 from tvm.script import tir as T
 
 from cost_model.kernel_inputs import BLOCK, TensorSpec, normal_block
-from cost_model.lowering import linker_options
+from relay_passes.export import export_library
 
 _SYMBOL = "fill_with_block"
 
@@ -34,7 +34,7 @@ def _fill(block: T.handle, tensor: T.handle, start: T.int64) -> None:
 def write_fill_library(target: tvm.target.Target, path: Path) -> None:
     """Compile the fill function for a CPU target into a shared library."""
     module = tvm.IRModule({GlobalVar(_SYMBOL): _fill.with_attr("global_symbol", _SYMBOL)})
-    tvm.build(module, target=target).export_library(str(path), **linker_options(target))
+    export_library(tvm.build(module, target=target), path, target)
 
 
 class RemoteFill:
