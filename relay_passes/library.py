@@ -13,6 +13,7 @@ from tvm.contrib import graph_executor
 
 from relay_passes.apply import regroup
 from relay_passes.dataflow import Dataflow, with_main
+from relay_passes.export import export_library
 from relay_passes.lowering import Chooser, lowering_scope, pass_config, planned_chooser
 from relay_passes.stack import with_deep_stack
 from relay_passes.targets import build_scopes
@@ -127,8 +128,9 @@ def build_in_folder(folder: str, *target_jsons: str) -> list[str]:
     place = Path(folder)
     mod = with_deep_stack(lambda: tvm.ir.load_json((place / _MODULE).read_text(encoding="utf-8")))
     weights = relay.load_param_dict((place / _WEIGHTS).read_bytes())
-    factory = build_module(mod, [tvm.ir.load_json(text) for text in target_jsons], params=weights)
-    factory.get_lib().export_library(str(place / _CODE))
+    targets = [tvm.ir.load_json(text) for text in target_jsons]
+    factory = build_module(mod, targets, params=weights)
+    export_library(factory.get_lib(), place / _CODE, targets[0])
     (place / _GRAPH).write_text(factory.get_graph_json(), encoding="utf-8")
     (place / _PARAMS).write_bytes(relay.save_param_dict(factory.get_params()))
     return kernel_names(factory.get_graph_json())
