@@ -151,11 +151,10 @@ class Problem:
 
     def _least_sure(self, kernel: Int32) -> dict[str, Kernel]:
         """Those predicted kernels of a partition that leave most open what it takes."""
-        open_ms = {
-            key: self.known[key] - low for key in self.paid_keys(kernel) if key and (low := self.least(key)) is not None
-        }
-        chosen = sorted(open_ms, key=lambda key: -open_ms[key])[: math.ceil(_MEASURED_SHARE * len(open_ms))]
-        return self._described(kernel, set(chosen).__contains__)
+        numbers = self._numbers(kernel)
+        open_ms = {key: self.known[key] - low for key in numbers if (low := self.least(key)) is not None}
+        chosen = set(sorted(open_ms, key=lambda key: -open_ms[key])[: math.ceil(_MEASURED_SHARE * len(open_ms))])
+        return self._described(kernel, {key: number for key, number in numbers.items() if key in chosen})
 
     def _ask(self, needed: dict[str, Kernel]) -> None:
         if needed:
@@ -171,17 +170,21 @@ class Problem:
             keys[number] = ""
         return keys
 
+    def _numbers(self, kernel: Int32) -> dict[str, int]:
+        """The kernels of a partition that cost something: a number of each key."""
+        return {key: number for number, key in enumerate(self.paid_keys(kernel)) if key}
+
     def _unknown(self, kernel: Int32) -> dict[str, Kernel]:
         """The kernels of a partition that were never asked for, by key."""
-        return self._described(kernel, lambda key: key not in self.known)
+        numbers = self._numbers(kernel)
+        return self._described(kernel, {key: number for key, number in numbers.items() if key not in self.known})
 
-    def _described(self, kernel: Int32, wanted: Callable[[str], bool]) -> dict[str, Kernel]:
-        found = {key: number for number, key in enumerate(self.paid_keys(kernel)) if key and wanted(key)}
-        if not found:
+    def _described(self, kernel: Int32, numbers: dict[str, int]) -> dict[str, Kernel]:
+        if not numbers:
             return {}
         starts, ops = members(kernel)
         returned = returned_values(self.graph, kernel)
         return {
             key: describe(self.graph, ops[starts[number] : starts[number + 1]], returned)
-            for key, number in found.items()
+            for key, number in numbers.items()
         }
