@@ -1,4 +1,4 @@
-"""The Python API: tune a module, build it by a plan."""
+"""The Python API: tune a module, build it by a plan, or by the best plan of a log."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from tvm import relay
 
 from cost_model.config import MeasureConfig, RpcConfig
 from relay_passes.library import build_module
+from relay_passes.stack import with_deep_stack
 from relay_passes.targets import as_target
-from tvm_go.errors import PlanError
+from tvm_go.apply_best import ApplyBest
+from tvm_go.callbacks import TuneCallbacks
+from tvm_go.errors import PlanError, UsageError
 from tvm_go.model import planned
 from tvm_go.plan import GraphPlan
-from tvm_go.tuning import TASKS, TuneCallbacks, tune_graph
+from tvm_go.tuning import TASKS, tune_graph
 
 
 def tune(
@@ -86,7 +89,7 @@ def tune(
     ablate
         Measure as well what each kind of decision adds to a faster plan (``plan.provenance["gains"]``).
     callbacks
-        Told of stages, kernels and progress.
+        Told of stages, kernels, progress and plans; see :class:`tvm_go.callbacks.TuneCallbacks`.
 
     Returns
     -------
@@ -96,6 +99,14 @@ def tune(
     ------
     UsageError, UnsupportedModelError, MeasureError, LogError
         See :mod:`tvm_go.errors`.
+
+    Examples
+    --------
+    >>> model = tvmc.load("small.onnx")
+    >>> plan = tvm_go.tune(model.mod, model.params, log="log.jsonl", budget=10)
+    >>> plan.provenance["verdict"] in ("faster", "same", "slower", "default")
+    True
+    >>> plan.save("plan.json")
     """
     return tune_graph(
         mod,
@@ -125,7 +136,7 @@ def build(
     params: Mapping[str, Any] | None = None,
     *,
     target: str | tvm.target.Target | None = None,
-    plan: GraphPlan,
+    plan: GraphPlan | None = None,
     **options: Any,
 ) -> Any:
     """Build a model by a plan, as `relay.build` does at opt level 3.
@@ -135,9 +146,10 @@ def build(
     mod, params
         The model that the plan was made for.
     target
-        None takes the plan's.
+        None takes the plan's; with :class:`ApplyBest`, this machine's CPU.
     plan
-        From :func:`tune` or :meth:`GraphPlan.load`.
+        From :func:`tune` or :meth:`GraphPlan.load`. None takes the best of the log of the :class:`ApplyBest` that is
+        entered, and TVM's default where that has none.
     **options
         Passed to `relay.build` (``executor``, ``runtime``, ``mod_name``).
 
@@ -149,8 +161,39 @@ def build(
     ------
     PlanError
         If the plan is for another model or target.
+    UsageError
+        If there is neither a plan nor a log to take it from.
+
+    Examples
+    --------
+    >>> library = tvm_go.build(mod, params, plan=tvm_go.GraphPlan.load("plan.json"))
+    >>> executor = tvm.contrib.graph_executor.GraphModule(library["default"](tvm.cpu()))
+    >>> executor.run(x=numpy.ones((1, 3, 24, 24), "float32"))
+    >>> executor.get_output(0).shape
+    (1, 10)
     """
+    if plan is None:
+        best = ApplyBest.current()
+        if best is None:
+            raise UsageError("there is no plan to build by: give plan=..., or enter tvm_go.ApplyBest('log.jsonl')")
+        parsed = as_target("native" if target is None else target)
+        plan = best.plan(mod, params, parsed)
+        if plan is None:
+            return _default_build(mod, params, parsed, options)
     parsed = as_target(plan.target if target is None else target)
     if str(parsed) != plan.target:
         raise PlanError(f"the plan is for target '{plan.target}', not '{parsed}': tune for this target")
     return build_module(planned(mod, params, plan), parsed, **options)
+
+
+def _default_build(
+    mod: tvm.IRModule | relay.Function,
+    params: Mapping[str, Any] | None,
+    target: tvm.target.Target,
+    options: Mapping[str, Any],
+) -> Any:
+    def body() -> Any:
+        with tvm.transform.PassContext(opt_level=3):
+            return relay.build(mod, target, params=params, **options)
+
+    return with_deep_stack(body)

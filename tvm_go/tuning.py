@@ -24,9 +24,10 @@ from cost_model.pretrained import cost_model_of
 from cost_model.probes import measure_probes
 from cost_model.provenance import host_cpu, versions
 from relay_passes.targets import as_target, is_cpu
-from tuning_logs import KernelRecord, PlanRecord, TuningLog
+from tuning_logs import PlanRecord, TuningLog
 from tuning_logs.shipped import lowerings_from, shipped_forms, shipped_lowerings
 from tvm_go.by_rule import lowerings_by_rule
+from tvm_go.callbacks import Teller, TuneCallbacks
 from tvm_go.candidates import Candidates, fastest
 from tvm_go.detailing import detailed, times_of_oracle
 from tvm_go.errors import UnsupportedModelError, UsageError
@@ -44,19 +45,6 @@ TASKS = ("variants", "lowering", "fusion")
 """What a plan decides."""
 
 _FOR_VARIANTS = 0.5  # of what is left of a budget: the most that may go into measuring forms of ops one by one
-
-
-class TuneCallbacks:
-    """What a caller may follow; every method may be overridden and does nothing by default."""
-
-    def on_stage(self, name: str) -> None:
-        """A stage begins: ``prepare``, ``default``, ``variants``, ``search``, ``tune``, ``verify``."""
-
-    def on_kernel(self, record: KernelRecord, from_log: bool) -> None:
-        """A kernel's time is known."""
-
-    def on_progress(self, problem: Problem) -> None:
-        """The search has asked for kernels."""
 
 
 @dataclass
@@ -115,7 +103,7 @@ def tune_graph(
     lower = "lowering" in decide and is_cpu(parsed)
     tuned = tuned_lowerings(parsed, shipped=shipped_records and lower, extra=extra_records)
     regressor = cost_model_of(cost_model, isa=isa_of(parsed), target=str(parsed)) if cost_model is not None else None
-    watch = Stopwatch()
+    watch, teller = Stopwatch(), Teller(callbacks, budget=budget, kernel_trials=kernel_trials)
     with _log_of(log) as records, Measurer(target=str(parsed), config=measure, rpc=rpc) as measurer:
         with watch.stage("prepare", callbacks):
             known = shipped_forms(isa_of(parsed)) if shipped_records else {}
@@ -127,12 +115,12 @@ def tune_graph(
                 "the model holds no operator, or TVM folded all of them into constants: nothing is left to plan; "
                 "is the file whole, and does the model have inputs?"
             )
-        oracle = KernelOracle(str(parsed), measurer, records, callbacks.on_kernel, tuned, try_tir=lower, model=name)
+        oracle = KernelOracle(str(parsed), measurer, records, callbacks.on_measure, tuned, try_tir=lower, model=name)
         limits = Budget(kernels=budget, seconds=seconds)
         times: dict[str, float] = {}  # of all kernels that were asked for, by key
 
         def asked(model: Model) -> Problem:
-            return problem_of(model, oracle, rule, limits, on_progress=callbacks.on_progress, known=times)
+            return problem_of(model, oracle, rule, limits, on_progress=teller.whole, known=times)
 
         baseline = asked(default)
         te_ms: float | None = None  # of the default plan's kernels
@@ -160,14 +148,17 @@ def tune_graph(
 
         def try_whole(problem: Problem, model: Model) -> float:
             tried.append((verified_in_forms(default, problem, model, name, oracle), model))
+            callbacks.on_plan(tried[-1][0])
             return speedup(tried[-1][0])
 
         record = None
         with contextlib.suppress(KeyboardInterrupt):  # what was measured is logged; the best plan so far is returned
             with watch.stage("variants", callbacks):
+                if te_ms is not None:
+                    teller.default(te_ms, baseline)
                 if budget and candidates.vary:
                     part = Budget(len(times) + int(_FOR_VARIANTS * (budget - len(times))), _FOR_VARIANTS * seconds)
-                    candidates.search(oracle, rule, part, times, callbacks.on_progress)
+                    candidates.search(oracle, rule, part, times, teller.piece)
                 problems = [(baseline, default), *((asked(model), model) for model in candidates.models[1:])]
                 problem, model = problems[-1]
                 if budget:
@@ -175,19 +166,32 @@ def tune_graph(
             with watch.stage("search", callbacks):
                 if budget and "fusion" in decide:
                     search(problem, np.random.default_rng(seed))
+                if budget:
+                    teller.whole(problem)
             if kernel_trials:
                 with watch.stage("tune", callbacks):
-                    kernels = tunable_kernels(model, problem.best, problem.paid_keys(problem.best))
-                    left = seconds - watch.seconds["search"]
-                    tune_kernels(kernels, oracle, trials=kernel_trials, seed=seed, target=parsed, seconds=left)
+                    keys = problem.paid_keys(problem.best)
+                    tune_kernels(
+                        tunable_kernels(model, problem.best, keys),
+                        oracle,
+                        trials=kernel_trials,
+                        seed=seed,
+                        target=parsed,
+                        seconds=seconds - watch.seconds["search"],
+                        on_progress=lambda done: teller.tried(
+                            done.spent, sum(oracle.best_ms(key) for key in keys if key)
+                        ),
+                    )
             with watch.stage("verify", callbacks):
                 record = verified(default, model, found_plan(), name, oracle, ablate=ablate)
+                callbacks.on_plan(record)
                 faster = [(speedup(one), model) for one, model in tried if one.verdict == "faster"]
                 if record.verdict != "faster" and faster:
                     _, model = max(faster, key=lambda pair: pair[0])
                     problem = asked(model)
                     problem.cost_default()
                     record = verified(default, model, found_plan(), name, oracle, ablate=ablate)
+                    callbacks.on_plan(record)
         stages = [watch.seconds.get(stage, 0.0) for stage in ("default", "variants", "search", "tune")]
         searching = sum(stages) - measurer.build_seconds - measurer.run_seconds
         spent = {

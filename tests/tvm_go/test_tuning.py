@@ -18,12 +18,13 @@ from tests.models import write_small_onnx
 from tests.tuning_logs import samples
 from tuning_logs import KernelRecord, PlanRecord, TuningLog
 from tvm_go import tuning, verification
+from tvm_go.callbacks import Progress, TuneCallbacks
 from tvm_go.errors import LogError, PlanError, UnsupportedModelError, UsageError
 from tvm_go.lowering import TIR
 from tvm_go.model import Model
 from tvm_go.plan import Decisions, GraphPlan
 from tvm_go.search import Problem
-from tvm_go.tuning import TuneCallbacks, tune_graph
+from tvm_go.tuning import tune_graph
 
 _QUICK = MeasureConfig(number=1, repeat=2, min_repeat_ms=0.0)
 
@@ -33,6 +34,28 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[tvm.IRModule, dict[
     path = write_small_onnx(tmp_path_factory.mktemp("model") / "small.onnx")
     mod, params = relay.frontend.from_onnx(onnx.load(str(path)))
     return mod, params
+
+
+class Told(TuneCallbacks):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.kernels: list[tuple[KernelRecord, bool]] = []
+        self.progress: list[Progress] = []
+        self.plans: list[PlanRecord] = []
+
+    def on_stage(self, name: str) -> None:
+        self.stages.append(name)
+
+    def on_measure(self, record: KernelRecord, from_log: bool) -> None:
+        self.kernels.append((record, from_log))
+
+    def on_progress(self, progress: Progress) -> None:
+        self.progress.append(progress)
+
+    def on_plan(self, record: PlanRecord) -> None:
+        self.plans.append(record)
 
 
 def outputs(library: object, values: np.ndarray) -> np.ndarray:
@@ -45,14 +68,18 @@ def outputs(library: object, values: np.ndarray) -> np.ndarray:
 def test_tune_build_resume_and_replay(small: tuple[tvm.IRModule, dict[str, tvm.nd.NDArray]], tmp_path: Path) -> None:
     mod, params = small
     log = tmp_path / "log.jsonl"
-    stages: list[str] = []
-
-    class Recorder(TuneCallbacks):
-        def on_stage(self, name: str) -> None:
-            stages.append(name)
-
-    first = tune_graph(mod, params, log=log, budget=25, measure=_QUICK, name="small", callbacks=Recorder())
-    assert stages == ["prepare", "default", "variants", "search", "verify"]
+    told = Told()
+    first = tune_graph(mod, params, log=log, budget=25, measure=_QUICK, name="small", callbacks=told)
+    assert told.stages == ["prepare", "default", "variants", "search", "verify"]
+    assert not any(from_log for _, from_log in told.kernels)
+    assert told.plans[-1].plan_key in (first.plan.key, told.plans[0].plan_key)
+    last = told.progress[-1]
+    assert (last.budget, last.predicted, last.trials) == (25, 0, 0)
+    assert last.kernels == len({record.key for record, _ in told.kernels})
+    sums = [progress.best_ms for progress in told.progress]
+    assert sums == sorted(sums, reverse=True)
+    assert last.best_ms <= first.plan.provenance["sum_of_kernels_ms"] <= last.default_ms
+    assert last.default_ms == first.plan.provenance["sum_of_default_kernels_ms"]
     assert first.from_log == 0
     assert first.verdict in ("faster", "same", "slower", "default")
     assert first.plan.provenance["verified"]
@@ -60,12 +87,17 @@ def test_tune_build_resume_and_replay(small: tuple[tvm.IRModule, dict[str, tvm.n
 
     records = TuningLog(log).load()
     kernels = [record for record in records if isinstance(record, KernelRecord)]
+    assert [record for record, _ in told.kernels] == kernels
     assert len(kernels) == len({(record.key, record.lowering) for record in kernels}) == first.measured
     assert len({record.key for record in kernels}) <= 25 + first.kernels_default
     verified = [record.plan_key for record in records if isinstance(record, PlanRecord)]
     assert 1 <= len(set(verified)) == len(verified) <= 3  # the plan, and candidates whose kernels' sums were close
 
-    replay = tune_graph(mod, params, log=log, budget=25, measure=_QUICK, name="small")
+    again = Told()
+    replay = tune_graph(mod, params, log=log, budget=25, measure=_QUICK, name="small", callbacks=again)
+    assert all(from_log for _, from_log in again.kernels)
+    assert again.progress[-1] == last
+    assert again.plans == told.plans
     assert (replay.measured, replay.from_log) == (0, first.measured)
     assert replay.plan.to_json() == first.plan.to_json()
     assert len(TuningLog(log).load()) == len(records)
@@ -127,8 +159,8 @@ def test_an_interrupt_keeps_the_log_and_gives_the_best_plan_so_far(
     small: tuple[tvm.IRModule, dict[str, tvm.nd.NDArray]], tmp_path: Path
 ) -> None:
     class Interrupting(TuneCallbacks):
-        def on_progress(self, problem: Problem) -> None:
-            if problem.best_ms < float("inf"):
+        def on_progress(self, progress: Progress) -> None:
+            if progress.best_ms < float("inf"):
                 raise KeyboardInterrupt
 
     mod, params = small

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tuning_logs import KernelRecord
-from tvm_go.search import Problem
-from tvm_go.tuning import TuneCallbacks
+from tvm_go.callbacks import Progress as Known
+from tvm_go.callbacks import TuneCallbacks
 
 _STAGES = {
     "prepare": "preparing the graph",
@@ -69,14 +69,14 @@ class KernelCounter(TuneCallbacks):
         self.stage = name
         self.show(urgent=True)
 
-    def on_kernel(self, record: KernelRecord, from_log: bool) -> None:
+    def on_measure(self, record: KernelRecord, from_log: bool) -> None:
         self._known.add(record.key)
         self.failures += not record.succeeded
         self.show()
 
-    def on_progress(self, problem: Problem) -> None:
-        if problem.best_ms < float("inf"):
-            self.best = f", best sum {problem.best_ms:.3f} of {problem.default_ms:.3f} ms"
+    def on_progress(self, progress: Known) -> None:
+        if progress.best_ms < float("inf"):
+            self.best = f", best sum {progress.best_ms:.3f} of {progress.default_ms:.3f} ms"
         self.show()
 
     def state(self) -> str:
