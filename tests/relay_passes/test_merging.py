@@ -14,7 +14,7 @@ from cost_model.lowering import lower_primitive, tensor_specs
 from cost_model.reference import UnfusedOps
 from relay_passes.targets import as_target, build_scopes
 from tests.cost_model.kernels import parameter
-from tests.relay_passes.schedule_kernels import kernel
+from tests.relay_passes.one_kernel import kernel
 from tests.relay_passes.test_schedules import assert_close, run
 from tvm_go.lowering import TIR
 

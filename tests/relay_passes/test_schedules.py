@@ -20,7 +20,8 @@ from relay_passes.schedules import NotSchedulableError, normalized
 from relay_passes.schedules.tiling import Machine, register_tiles
 from relay_passes.targets import as_target, build_scopes
 from tests.cost_model.kernels import parameter
-from tests.relay_passes.schedule_kernels import KERNELS, kernel
+from tests.relay_passes.one_kernel import kernel
+from tests.relay_passes.schedule_kernels import KERNELS
 from tvm_go.lowering import TIR, Lowering
 
 #: Targets, and the CPU features that their code needs.
