@@ -30,6 +30,7 @@ from cost_model.predictor import Predictor
 from cost_model.probes import measure_probes
 from cost_model.provenance import host_cpu
 from cost_model.regressor import CostModel
+from cost_model.served_device import ServedDevice
 from relay_passes.targets import as_target
 from tuning_logs import TuningLog
 from tuning_logs.files import kernels_of
@@ -48,8 +49,8 @@ class Remembering:
         self.measurer = measurer
         self.results: dict[str, KernelResult] = {}
 
-    def device_kind(self) -> str:
-        return self.measurer.device_kind()
+    def served(self) -> ServedDevice:
+        return self.measurer.served()
 
     def measure(self, tasks: Sequence[KernelTask]) -> Iterator[KernelResult]:
         new = [task for task in tasks if task.key not in self.results]

@@ -20,6 +20,7 @@ from cost_model.kernel_result import ErrorKind, KernelResult
 from cost_model.kernel_task import KernelTask
 from cost_model.rpc import RpcConnection
 from cost_model.runner import KernelRunner
+from cost_model.served_device import ServedDevice, served_device
 from cost_model.work_dir import make_work_dir
 from relay_passes.targets import as_target
 
@@ -56,6 +57,7 @@ class Measurer:
 
     def __init__(self, *, target: str, config: MeasureConfig | None = None, rpc: RpcConfig | None = None) -> None:
         parsed = as_target(target)
+        self._target = parsed
         self._target_json = tvm.ir.save_json(parsed)
         self._device_kind = tvm.runtime.Device.MASK2STR[parsed.get_target_device_type()]
         self._config = config or MeasureConfig()
@@ -65,6 +67,7 @@ class Measurer:
         self._work_dir: Path | None = None
         self._builder: KernelBuilder | None = None
         self._runner: KernelRunner | None = None
+        self._served: ServedDevice | None = None
 
     def __enter__(self) -> Measurer:
         try:
@@ -78,21 +81,36 @@ class Measurer:
         self.close()
 
     def check(self) -> None:
-        """Make sure that a server is free, or fail with one clear line.
+        """Make sure that a server is free and has the device, or fail with one clear line.
 
         Raises
         ------
         tvm_go.errors.MeasureError
-            The tracker does not answer, has no server with the key, or all of them stay busy.
+            The tracker does not answer, has no server with the key, or all of them stay busy; or the server has no such
+            device, or is of another architecture than the target.
         """
         self.connection.check()
+        self.served()
 
     def device_kind(self) -> str:
         """TVM's name of the device that the kernels run on, for instance "cpu"."""
         return self._device_kind
 
+    def served(self) -> ServedDevice:
+        """Which device the kernels run on, as records name it; the server is asked once.
+
+        Raises
+        ------
+        tvm_go.errors.MeasureError
+            As :meth:`check`.
+        """
+        if self._served is None:
+            self._served = served_device(self.connection, self._target)
+        return self._served
+
     def start(self) -> None:
         """Start what is not running yet; `measure` does so by itself."""
+        self.served()
         if self._work_dir is None:
             self._work_dir = make_work_dir()
         if self._builder is None:

@@ -13,7 +13,7 @@ from cost_model.kernel_result import KernelResult
 from cost_model.kernel_task import KernelTask
 from cost_model.measure import Measurer
 from cost_model.predictor import Guess, Predictor
-from cost_model.provenance import host_cpu, versions
+from cost_model.provenance import versions
 from cost_model.structure import structure
 from relay_passes.apply import kernel_function
 from relay_passes.dataflow import Dataflow
@@ -184,7 +184,7 @@ class KernelOracle:
 
     def _recall(self, key: str) -> None:
         """Take what the log says of a kernel."""
-        for text, record in self.log.kernels(key, self.target, device_kind=self.measurer.device_kind()).items():
+        for text, record in self.log.kernels(key, self.target, device_kind=self.measurer.served().kind).items():
             if Lowering.from_text(text) not in self.answers.get(key, {}):
                 self.hits += 1
                 self._take(record, from_log=True)
@@ -198,11 +198,12 @@ class KernelOracle:
     def _record(
         self, result: KernelResult, key: str, lowering: Lowering, graph: OpGraph, kernel: Kernel
     ) -> KernelRecord:
+        served = self.measurer.served()
         return KernelRecord(
             key=key,
             target=self.target,
-            device_kind=self.measurer.device_kind(),
-            host_cpu=host_cpu(),
+            device_kind=served.kind,
+            host_cpu=served.model,
             versions=versions(),
             median_ms=result.median_ms,
             times_ms=result.times_ms,

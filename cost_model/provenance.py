@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import platform
-from pathlib import Path
 
 import tvm
 from tvm.target import codegen
 
 import tvm_go
+from cost_model.server import cpu_model
 
 
 @functools.cache
@@ -30,9 +30,4 @@ def versions() -> dict[str, str]:
 @functools.cache
 def host_cpu() -> str:
     """Model name of this machine's CPU."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    return cpu_model()

@@ -137,7 +137,7 @@ def server_info(*, emulated: bool = False) -> dict[str, Any]:
         each kind besides "cpu" that is there, its ``name``, ``driver`` and ``memory_bytes``, as far as they are known.
     """
     return {
-        "machine": platform.machine(),
+        "machine": _architecture(),
         "cpu": cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
         "emulated": emulated,
@@ -155,6 +155,12 @@ def cpu_model() -> str:
     if "model name" not in fields and board.exists():
         return board.read_text(encoding="utf-8", errors="replace").strip("\0\n ")
     return fields.get("model name") or fields.get("Hardware") or platform.processor() or platform.machine()
+
+
+def _architecture() -> str:
+    machine = platform.machine()
+    is_32_bit = sys.maxsize < 1 << 32  # the kernel may have 64 bits all the same
+    return {"aarch64": "armv7l", "x86_64": "i686"}.get(machine, machine) if is_32_bit else machine
 
 
 def _exists(kind: str) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from cost_model.oracle import KernelOracle
-from cost_model.provenance import host_cpu, versions
+from cost_model.provenance import versions
+from cost_model.served_device import ServedDevice
 from cost_model.whole_model import WholeOutcome, compare_whole
 from tuning_logs import PlanRecord
 from tvm_go.ablation import gains
@@ -52,8 +53,8 @@ def verified(
         Whether to measure as well what each kind of decision adds to a faster plan.
     """
     measurer, log = oracle.measurer, oracle.log
-    kind = measurer.device_kind()
-    for record in log.plans(plan.workload, plan.target, device_kind=kind):
+    served = measurer.served()
+    for record in log.plans(plan.workload, plan.target, device_kind=served.kind):
         if record.plan_key == plan.key and ("gains" in record.provenance or not ablate or record.verdict != "faster"):
             return record
     outcome = compare_whole(
@@ -61,19 +62,20 @@ def verified(
         model.build_of(plan),
         target=model.target,
         connection=measurer.connection,
-        device_kind=kind,
+        device_kind=measurer.device_kind(),
     )
     if outcome.default_failed:
         raise UnsupportedModelError(f"TVM's default build of the model fails: {outcome.error}")
     checked = outcome.verification
     if ablate and checked is not None and checked.verdict == "faster":
         plan = plan.with_provenance(gains=gains(default, model, plan, oracle, measurer))
-    record = _plan_record(plan, outcome, name, kind)
+    plan = plan.with_provenance(default_workload=default.graph.structural_hash)  # names the model, whatever its forms
+    record = _plan_record(plan, outcome, name, served)
     log.append(record)
     return record
 
 
-def _plan_record(plan: GraphPlan, outcome: WholeOutcome, name: str, device_kind: str) -> PlanRecord:
+def _plan_record(plan: GraphPlan, outcome: WholeOutcome, name: str, served: ServedDevice) -> PlanRecord:
     checked = outcome.verification
     timing = checked.timing if checked else None
     interval = {"ratio": timing.ratio, "ratio_low": timing.ratio_low, "ratio_high": timing.ratio_high} if timing else {}
@@ -82,8 +84,8 @@ def _plan_record(plan: GraphPlan, outcome: WholeOutcome, name: str, device_kind:
         workload=plan.workload,
         model=name,
         target=plan.target,
-        device_kind=device_kind,
-        host_cpu=host_cpu(),
+        device_kind=served.kind,
+        host_cpu=served.model,
         versions=versions(),
         default_ms=timing.default_ms if timing else float("inf"),
         plan_ms=timing.plan_ms if timing else float("inf"),

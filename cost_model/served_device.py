@@ -1,0 +1,94 @@
+"""What runs our kernels: asks an RPC server once which machine and device it has, and refuses one that does not fit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import tvm
+
+from cost_model.provenance import host_cpu
+from cost_model.rpc import RpcConnection
+from relay_passes.export import architecture_of
+from tvm_go.errors import MeasureError
+
+_SESSION_S = 30.0
+_UNKNOWN = "unknown (no tvm-go server)"
+
+
+@dataclass(frozen=True)
+class ServedDevice:
+    """A device behind an RPC server, as records name it.
+
+    Attributes
+    ----------
+    kind : str
+        TVM's name of the kind, such as "cpu"; "emulated cpu" where the machine is emulated, so that its times are never
+        taken for those of a real one.
+    model : str
+        Model name of the CPU, or of the device with its driver.
+    """
+
+    kind: str
+    model: str
+
+
+def served_device(connection: RpcConnection, target: tvm.target.Target) -> ServedDevice:
+    """Ask the server of a connection for the device that kernels of a target run on.
+
+    Raises
+    ------
+    MeasureError
+        There is no server, it has no such device, or its CPU is of another architecture.
+    """
+    kind = tvm.runtime.Device.MASK2STR[target.get_target_device_type()]
+    if connection.is_local and kind == "cpu":
+        return ServedDevice(kind, host_cpu())  # that server is this machine
+    exists, info = connection.run(lambda session: _ask(session, kind), session_timeout_s=_SESSION_S)
+    server = _server_name(connection)
+    if not exists:
+        raise MeasureError(
+            f"{server} has no {kind} device that works; start one that has with 'tvm-go serve --device {kind}', "
+            "or give another --target"
+        )
+    if info is None:
+        return ServedDevice(kind, _UNKNOWN)
+    _check_architecture(target, info["machine"], server)
+    model = info["cpu"] if kind == "cpu" else _device_model(info["devices"][kind])
+    if info["emulated"]:
+        return ServedDevice(f"emulated {kind}", f"{info['machine']} emulated on {model}")
+    return ServedDevice(kind, model)
+
+
+def _ask(session: Any, kind: str) -> tuple[bool, dict[str, Any] | None]:
+    """Whether a device is there, and what a server of ours says of itself."""
+    try:
+        exists = bool(session.device(kind, 0).exist)
+    except tvm.TVMError as error:
+        if "libOpenCL" not in str(error):
+            raise
+        exists = False  # the server can load OpenCL, and has none
+    try:
+        ask = session.get_function("tvm_go.server_info")
+    except AttributeError:
+        return exists, None
+    return exists, json.loads(ask())
+
+
+def _device_model(device: dict[str, Any]) -> str:
+    return device["name"] + (f" ({device['driver']})" if device["driver"] else "")
+
+
+def _server_name(connection: RpcConnection) -> str:
+    return "our own server" if connection.is_local else f"the server with key '{connection.address().key}'"
+
+
+def _check_architecture(target: tvm.target.Target, machine: str, server: str) -> None:
+    triple = f"{machine}-linux-gnu"
+    compiled_for = architecture_of(target)
+    if compiled_for != architecture_of(tvm.target.Target(f"llvm -mtriple={triple}")):
+        raise MeasureError(
+            f"{server} is a machine of architecture {machine}, and the target '{target}' compiles for {compiled_for}: "
+            f"give a target for it, such as 'llvm -mtriple={triple}', or the key of another server"
+        )
