@@ -43,7 +43,7 @@ def installed(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
     python = place / "bin" / "python"
     (wheel,) = distributions.glob("*.whl")
-    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--quiet", wheel]
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--quiet", wheel]
     subprocess.run(pip, check=True, capture_output=True)
     (own,) = place.glob("lib/python*/site-packages")
     (own / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")

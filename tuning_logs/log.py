@@ -1,16 +1,22 @@
 """The append-only tuning log: one file, one JSON record per line, and an index of the best records."""
 
+from __future__ import annotations
+
 import errno
 import logging
 import os
 import stat
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tuning_logs.appending import append_line, open_for_append
 from tuning_logs.index import RecordIndex
 from tuning_logs.records import KernelRecord, NewerVersionError, PlanRecord, Record, from_json
 from tvm_go.errors import LogError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -41,6 +47,17 @@ class TuningLog:
     ----------
     path
         The log file. It and its parent folders are created when the first record is appended.
+
+    Examples
+    --------
+    >>> log = TuningLog("log.jsonl")
+    >>> kernels = log.to_pandas()  # one row for each measurement
+    >>> len(kernels) == len(log.kernel_records)
+    True
+    >>> plans = log.to_pandas("plan")
+    >>> record = log.records[0]
+    >>> log.best_kernel(record.key, record.target).median_ms <= record.median_ms
+    True
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -212,6 +229,26 @@ class TuningLog:
         """
         with self._lock:
             return self._loaded_index().best_plan(workload, target, device_kind)
+
+    def to_pandas(self, kind: str = "kernel") -> DataFrame:
+        """The records of one kind as a table, in the order of the file.
+
+        Its columns are the record's fields, less what is no cell of a table (the ``structure`` of a kernel, the
+        ``plan`` of a plan); also ``succeeded``, and ``speedup`` of a plan over TVM's default.
+
+        Parameters
+        ----------
+        kind
+            ``kernel`` or ``plan``.
+
+        Raises
+        ------
+        UsageError
+            If there is no such kind, or pandas is not installed.
+        """
+        from tuning_logs.tables import table  # pandas is wanted only here
+
+        return table(self.records, kind)
 
     def _loaded_index(self) -> RecordIndex:
         if not self._loaded:

@@ -15,7 +15,16 @@ NUMERICS = ("ok", "sensitive", "wrong", "single_op", "unchecked")
 
 
 class NewerVersionError(LogError):
-    """The log was written by a newer tvm-go; to guess at its meaning could apply a wrong plan."""
+    """The log was written by a newer tvm-go; to guess at its meaning could apply a wrong plan.
+
+    Examples
+    --------
+    >>> try:
+    ...     from_json('{"version": 99, "kind": "kernel"}')
+    ... except NewerVersionError as error:
+    ...     print("upgrade" in str(error))
+    True
+    """
 
 
 def utc_now() -> str:
@@ -71,6 +80,12 @@ class KernelRecord:
     ------
     LogError
         If a field has another type than stated here, or a value outside its range.
+
+    Examples
+    --------
+    >>> record = TuningLog("log.jsonl").kernel_records[0]
+    >>> record.succeeded, record.error_kind is None, record.median_ms > 0
+    (True, True, True)
     """
 
     key: str
@@ -139,6 +154,12 @@ class PlanRecord:
     ------
     LogError
         If a field has another type than stated here, or a value outside its range.
+
+    Examples
+    --------
+    >>> record = TuningLog("log.jsonl").to_pandas("plan").iloc[-1]
+    >>> record.verdict in ("faster", "same", "slower")
+    True
     """
 
     plan_key: str
@@ -194,6 +215,12 @@ def from_json(line: str | bytes) -> Record:
         If the record's version is above `VERSION`.
     LogError
         If the line is no record: not JSON, a field missing or of another type, an unknown kind.
+
+    Examples
+    --------
+    >>> record = TuningLog("log.jsonl").records[0]
+    >>> from_json(record.to_json_line()) == record
+    True
     """
     try:
         text = line.decode("utf-8") if isinstance(line, bytes) else line

@@ -9,13 +9,26 @@ os.environ.setdefault("TOPHUB_LOCATION", "NONE")  # no download of schedules: sl
 os.environ.setdefault("DGLBACKEND", "pytorch")
 
 if TYPE_CHECKING:
+    from tuning_logs import TuningLog
     from tvm_go.api import build, tune
+    from tvm_go.apply_best import ApplyBest
+    from tvm_go.callbacks import TuneCallbacks
     from tvm_go.plan import Decisions, GraphPlan
+    from tvm_go.policy import Policy
 
 __version__ = "0.1.0"
-__all__ = ["Decisions", "GraphPlan", "build", "tune"]
+__all__ = ["ApplyBest", "Decisions", "GraphPlan", "Policy", "TuneCallbacks", "TuningLog", "build", "tune"]
 
-_HOMES = {"build": "tvm_go.api", "tune": "tvm_go.api", "Decisions": "tvm_go.plan", "GraphPlan": "tvm_go.plan"}
+_HOMES = {
+    "ApplyBest": "tvm_go.apply_best",
+    "Decisions": "tvm_go.plan",
+    "GraphPlan": "tvm_go.plan",
+    "Policy": "tvm_go.policy",
+    "TuneCallbacks": "tvm_go.callbacks",
+    "TuningLog": "tuning_logs",
+    "build": "tvm_go.api",
+    "tune": "tvm_go.api",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -23,3 +36,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'tvm_go' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,12 @@ from tvm_go.graph import Int32, OpGraph
 from tvm_go.legalize import check_partition, encode, legalize
 from tvm_go.lowering import TE, Lowering
 from tvm_go.plan_details import PlanDetails
+from tvm_go.plan_file import read_plan_text
 from tvm_go.rules import rule_set
 from tvm_go.target_text import device_names
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _FORMAT = "tvm-go plan"
 _VERSION = 3  # 2: lowerings and variants; 3: devices
@@ -33,6 +37,19 @@ class Decisions:
     ----------
     fusion : integer [E]
         Merge priority of each dataflow edge: 0 cuts, more merges earlier.
+
+    Examples
+    --------
+    Whatever the decisions are, the plan is legal:
+
+    >>> plan = tvm_go.GraphPlan.load("plan.json")
+    >>> graph = plan.details.graph
+    >>> same = tvm_go.Decisions.encode(graph, plan).decode(graph, target=plan.target, rules=plan.rules)
+    >>> bool((same.kernel == plan.kernel).all())
+    True
+    >>> unfused = tvm_go.Decisions(numpy.zeros(graph.num_edges, int)).decode(graph, target=plan.target)
+    >>> unfused.num_kernels == graph.num_ops
+    True
     """
 
     fusion: NDArray[np.integer]
@@ -72,6 +89,17 @@ class GraphPlan:
         Where each kernel runs: an index into ``devices``. Empty if all run on the first.
     details : PlanDetails or None
         Graph and kernel times, for those who look at the plan; they decide nothing, and a plan may come without.
+
+    Examples
+    --------
+    >>> plan = tvm_go.GraphPlan.load("plan.json")
+    >>> plan.devices
+    ('cpu',)
+    >>> table = plan.to_pandas()
+    >>> len(table) == plan.num_kernels
+    True
+    >>> slowest = table.sort_values("ms", ascending=False)[["ops", "lowering", "ms"]].head(3)
+    >>> page = plan.to_html()  # a notebook shows it by itself
     """
 
     kernel: Int32
@@ -214,11 +242,9 @@ class GraphPlan:
 
     @staticmethod
     def load(path: str | Path) -> GraphPlan:
-        """Read a plan file."""
+        """Read a plan file, or the plan in a model library (``model.tar``) that was compiled by one."""
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise PlanError(f"cannot read the plan {path} ({error.strerror})") from error
+            data = json.loads(read_plan_text(Path(path)))
         except ValueError as error:
             raise PlanError(f"{path} is no tvm-go plan (no JSON: {error}); `tvm-go tune-graph` writes one") from error
         return GraphPlan.from_json(data, str(path))
@@ -239,6 +265,21 @@ class GraphPlan:
         from tvm_go.report import plan_page  # the page's parts are read only where a plan is looked at
 
         return plan_page(self, against)
+
+    def to_pandas(self) -> DataFrame:
+        """The kernels as a table, in execution order.
+
+        Columns: ``num_ops``, ``device``, ``lowering`` and its ``detail``; if the plan carries details also ``ops``
+        (their names), ``flops``, ``ms``, ``share`` of the sum of known times, and ``source`` of the time.
+
+        Raises
+        ------
+        UsageError
+            If pandas is not installed.
+        """
+        from tvm_go.tables import plan_table  # as the page
+
+        return plan_table(self)
 
     def _repr_html_(self) -> str | None:
         """What Jupyter shows: the page in a frame of its own; None, and so the plain text, without details."""

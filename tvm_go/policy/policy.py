@@ -26,6 +26,20 @@ class Policy(nn.Module):
     """GO's network; weights are drawn by the seed alone.
 
     Several graphs may be worked on at once, which is quicker for small ones. Everything runs on the CPU.
+
+    Examples
+    --------
+    Eight samples of a placement on four GPUs, by a policy that has learned nothing yet:
+
+    >>> from tvm_go.policy import PolicyConfig, graph_input
+    >>> from tvm_go.simulate.families import generate
+    >>> from tvm_go.simulate.machines import P100, PCIE3, box
+    >>> workload = generate("rnnlm", 120, numpy.random.default_rng(0)).workload([P100])
+    >>> graph = graph_input(workload, box("four P100", [P100] * 4, PCIE3))
+    >>> policy = tvm_go.Policy(PolicyConfig(tasks=("placement",)), seed=0)
+    >>> actions = policy.act(graph, 8, torch.Generator().manual_seed(0))
+    >>> actions.devices(graph).shape == (8, workload.num_ops)
+    True
     """
 
     def __init__(self, config: PolicyConfig, seed: int = 0) -> None:
