@@ -1,15 +1,18 @@
-"""`tvm-go compile --graph-plan PLAN.json`: stock compile, with the kernels of a plan."""
+"""`tvm-go compile --graph-plan PLAN.json`, and its twin in Python: stock compile, with the kernels of a plan."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import tvm
 from tvm.driver.tvmc import compiler, frontends
 from tvm.driver.tvmc.main import register_parser
+from tvm.driver.tvmc.model import TVMCModel, TVMCPackage
 
 from relay_passes.library import ONCE
 from relay_passes.lowering import PASS_CONFIG, lowering_scope, planned_chooser
@@ -17,10 +20,11 @@ from relay_passes.targets import as_target, build_scopes, native_target_text
 from tvm_go.errors import PlanError, UsageError
 from tvm_go.model import planned
 from tvm_go.plan import GraphPlan
+from tvm_go.plan_file import add_to_library
 from tvm_go.tvmc.errors import check_output, one_line
 from tvm_go.tvmc.models import load_model
 
-_CHANGES_THE_GRAPH = ("desired_layout", "mixed_precision", "dump_offloads")
+_CHANGES_THE_GRAPH = ("desired_layout", "mixed_precision", "dump_offloads", "use_vm")
 
 
 @register_parser
@@ -30,10 +34,67 @@ def add_graph_plan_option(subparsers: Any, _: argparse.ArgumentParser, __: objec
     parser.add_argument(
         "--graph-plan",
         metavar="PLAN.json",
-        help="build the kernels of this plan (from tune-graph); the target defaults to the plan's.",
+        help="build the kernels of this plan (from tune-graph, or in another library); the target defaults to its own.",
     )
     # tvmc's own configuration file sets the target 'llvm'; keep it for builds without a plan.
     parser.set_defaults(func=drive_compile, target=None, configured_target=parser.get_default("target"))
+
+
+def compile_model(
+    model: TVMCModel,
+    target: str | None = None,
+    *,
+    plan: GraphPlan | str | Path | None = None,
+    **options: Any,
+) -> TVMCPackage:
+    """Compile a model as `tvmc.compile` does, by a plan.
+
+    Parameters
+    ----------
+    model
+        From `tvmc.load`.
+    target
+        TVM target, or ``native``; None takes the plan's, and this machine's CPU without a plan.
+    plan
+        A plan, or a file that holds one; it is kept in the package, where :meth:`tvm_go.GraphPlan.load` finds it.
+        None compiles as stock.
+    **options
+        Of `tvmc.compile`, such as ``package_path`` and ``cross``.
+
+    Returns
+    -------
+    tvm.driver.tvmc.model.TVMCPackage
+        For `tvmc.run`.
+
+    Raises
+    ------
+    PlanError
+        If the plan is for another model or target.
+    UsageError
+        If an option would change the graph that the plan was made for.
+
+    Examples
+    --------
+    >>> model = tvmc.load("small.onnx")
+    >>> package = compile_model(model, plan="plan.json", package_path="model.tar")
+    >>> result = tvmc.run(package, device="cpu")
+    >>> tvm_go.GraphPlan.load("model.tar").key == tvm_go.GraphPlan.load("plan.json").key
+    True
+    """
+    if plan is None:
+        text = native_target_text() if target is None or target.strip() == "native" else target
+        return compiler.compile_model(model, text, **options)
+    _check_options(options, options.get("opt_level", 3))
+    plan = plan if isinstance(plan, GraphPlan) else GraphPlan.load(plan)
+    options = {"package_path": None, **options}
+    options["package_path"] = str(options["package_path"] or model.default_package_path())
+    with _by_plan(model, plan, target, options.pop("disabled_pass", None)) as (applied, text, more):
+        configs = [*(options.pop("pass_context_configs", None) or []), *more["pass_config"]]
+        compiler.compile_model(
+            TVMCModel(applied, {}), text, disabled_pass=more["disabled_pass"], pass_context_configs=configs, **options
+        )
+    add_to_library(Path(options["package_path"]), _text_of(plan))
+    return TVMCPackage(options["package_path"])
 
 
 @one_line
@@ -45,28 +106,55 @@ def drive_compile(args: argparse.Namespace) -> int:
     if args.graph_plan is None:
         args.target = args.configured_target if args.target is None else args.target
         return int(compiler.drive_compile(args))
-    changing = [name for name in _CHANGES_THE_GRAPH if getattr(args, name, None)]
-    if changing or args.opt_level != 3:
-        option = changing[0].replace("_", "-") if changing else "opt-level"
-        raise UsageError(f"--{option} changes the graph that the plan was made for; leave it out with --graph-plan")
+    _check_options(vars(args), args.opt_level)
     plan = GraphPlan.load(args.graph_plan)
-    args.target = plan.target if args.target is None else args.target
-    target = as_target(args.target)
-    if str(target) != plan.target:
-        raise PlanError(f"{args.graph_plan} is for target '{plan.target}', not '{target}': tune for this target")
+    _target_of(plan, args.target)  # before the model is read
     model = load_model(args.FILE, args.model_format, args.input_shapes)
+    with _by_plan(model, plan, args.target, args.disabled_pass) as (applied, args.target, more):
+        args.disabled_pass = more["disabled_pass"]
+        args.pass_config = [*(args.pass_config or []), *more["pass_config"]]
+        with _planned_model(applied) as args.model_format:
+            status = int(compiler.drive_compile(args))
+    add_to_library(Path(args.output), _text_of(plan))
+    return status
+
+
+@contextlib.contextmanager
+def _by_plan(
+    model: TVMCModel, plan: GraphPlan, target_text: str | None, disabled: list[str] | None
+) -> Iterator[tuple[tvm.IRModule, str, dict[str, list[str]]]]:
+    """The model in the plan's forms and kernels, its target, and what stock compile has to be told to keep them."""
+    target = _target_of(plan, target_text)
     applied = planned(model.mod, model.params, plan)
     with build_scopes(target):
         chooser = planned_chooser(applied, target)
-    args.disabled_pass = [*(args.disabled_pass or []), *ONCE]
-    with _planned_model(applied) as args.model_format, contextlib.ExitStack() as scopes:
-        if chooser is not None:
-            scopes.enter_context(lowering_scope(chooser, target))
-            args.pass_config = [*(args.pass_config or []), *(f"{key}={value}" for key, value in PASS_CONFIG.items())]
-        status = int(compiler.drive_compile(args))
-    if chooser is not None:
-        chooser.check()
-    return status
+    text = plan.target if target_text is None or target_text.strip() == "native" else target_text
+    more = {"disabled_pass": [*(disabled or []), *ONCE], "pass_config": []}
+    if chooser is None:
+        yield applied, text, more
+        return
+    more["pass_config"] = [f"{key}={value}" for key, value in PASS_CONFIG.items()]
+    with lowering_scope(chooser, target):
+        yield applied, text, more
+    chooser.check()
+
+
+def _target_of(plan: GraphPlan, text: str | None) -> tvm.target.Target:
+    target = as_target(plan.target if text is None else text)
+    if str(target) != plan.target:
+        raise PlanError(f"the plan is for target '{plan.target}', not '{target}': tune for this target")
+    return target
+
+
+def _check_options(options: Mapping[str, Any], opt_level: int) -> None:
+    changing = [name for name in _CHANGES_THE_GRAPH if options.get(name)]
+    if changing or opt_level != 3:
+        option = changing[0].replace("_", "-") if changing else "opt-level"
+        raise UsageError(f"--{option} changes the graph that the plan was made for; leave it out with --graph-plan")
+
+
+def _text_of(plan: GraphPlan) -> str:
+    return json.dumps(plan.to_json())
 
 
 class _planned_model:  # noqa: N801  (used as a context manager only)

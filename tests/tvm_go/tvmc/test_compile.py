@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 import tvm
 from tvm import relay
+from tvm.driver import tvmc as stock
 from tvm.driver.tvmc import frontends
 
-from tvm_go import Decisions
+from tvm_go import Decisions, GraphPlan
+from tvm_go.errors import PlanError, UsageError
 from tvm_go.lowering import TE, TIR
 from tvm_go.model import Model
+from tvm_go.tvmc import compile_model
 from tvm_go.tvmc.main import main
 
 
@@ -65,6 +68,7 @@ def test_a_plan_gives_its_kernels_and_the_numbers_of_a_stock_build(
     np.testing.assert_allclose(planned, stock, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(native, stock, rtol=1e-4, atol=1e-6)
     assert kernels(tmp_path / "plan.tar") > kernels(tmp_path / "stock.tar")
+    assert GraphPlan.load(tmp_path / "plan.tar").to_json() == GraphPlan.load(unfused).to_json()
     assert "Traceback" not in "".join(capsys.readouterr())
 
 
@@ -85,3 +89,31 @@ def test_the_plan_holds_for_the_same_model_read_again_as_relay_text(models: Path
     np.savez(tmp_path / "in.npz", x=np.ones((4, 64), "float32"), w=np.full((32, 64), 0.01, "float32"))
     tvmc("run", tmp_path / "a.tar", "--device", "cpu", "-i", tmp_path / "in.npz", "-o", tmp_path / "out.npz")
     np.testing.assert_allclose(np.load(tmp_path / "out.npz")["output_0"], np.exp(0.64), rtol=1e-4)
+
+
+def test_python_compiles_by_a_plan_as_the_command_does(models: Path, unfused: Path, tmp_path: Path) -> None:
+    model = stock.load(str(models / "small.onnx"))
+    inputs = {"x": np.random.default_rng(0).standard_normal((1, 3, 24, 24)).astype("float32")}
+    plan = GraphPlan.load(unfused)
+    own = compile_model(model, plan=plan, package_path=tmp_path / "plan.tar")
+    default = compile_model(model, "llvm")
+    assert kernels(tmp_path / "plan.tar") > kernels(Path(default.package_path))
+    ours, stocks = (stock.run(one, device="cpu", inputs=inputs).outputs["output_0"] for one in (own, default))
+    np.testing.assert_allclose(ours, stocks, rtol=1e-4, atol=1e-6)
+    again = compile_model(model, plan=tmp_path / "plan.tar")  # a library is as good as the plan that it was built by
+    assert GraphPlan.load(again.package_path).key == plan.key
+
+
+def test_python_refuses_what_a_plan_does_not_stand(models: Path, unfused: Path) -> None:
+    model = stock.load(str(models / "small.onnx"))
+    for options in ({"opt_level": 2}, {"use_vm": True}, {"desired_layout": "NHWC"}):
+        with pytest.raises(UsageError, match="changes the graph that the plan was made for"):
+            compile_model(model, plan=unfused, **options)
+    with pytest.raises(PlanError, match="is for target 'llvm"):
+        compile_model(model, "llvm -mcpu=x86-64", plan=unfused)
+
+
+def test_a_library_without_a_plan_says_so(models: Path, tmp_path: Path) -> None:
+    tvmc("compile", models / "small.relay", "--target", "llvm", "-o", tmp_path / "stock.tar")
+    with pytest.raises(PlanError, match=r"stock\.tar is a model library without a plan: compile it with --graph-plan"):
+        GraphPlan.load(tmp_path / "stock.tar")
