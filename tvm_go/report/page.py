@@ -11,6 +11,7 @@ from tvm_go.report.scene import Scene, packed
 from tvm_go.report.tables import change_table, kernel_table
 
 SCRIPTS = (
+    "ordered.js",
     "data.js",
     "words.js",
     "theme.js",

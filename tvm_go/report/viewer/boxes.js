@@ -42,14 +42,7 @@ class Box {
 
   /** Where among the children the kernel, or in a kernel the op, of a number is. */
   childAt(number) {
-    const children = this.children;
-    let low = 0, high = children.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (children[middle].from <= number) low = middle;
-      else high = middle - 1;
-    }
-    return low;
+    return lowerBound(this.children, number + 1, (child) => child.from) - 1;
   }
 
   /** Milliseconds of all kernels inside; NaN for an op, of which nobody knows. */
@@ -125,15 +118,4 @@ function linkOf(links, from, to, value, scene) {
     link.bytes += scene.value_bytes[value];
   }
   return link;
-}
-
-/** The first place in an ascending array that is not before a number. */
-function lowerBound(array, number) {
-  let low = 0, high = array.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (array[middle] < number) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -161,13 +161,7 @@ class Timeline {
 
   /** The first bar that may be in sight: ends grow nearly as starts do, so a few before are looked at too. */
   firstIn(bars, ends) {
-    let low = 0, high = bars.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (ends[bars[middle]] < this.from) low = middle + 1;
-      else high = middle;
-    }
-    return Math.max(0, low - 50);
+    return Math.max(0, lowerBound(bars, this.from, (bar) => ends[bar]) - 50);
   }
 
   curveOf(device) {

@@ -56,14 +56,10 @@ function typeText(scene, value) {
 
 /** Values that an op makes: they stand in order of the ops. */
 function outputsOf(scene, op) {
-  let low = 0, high = scene.value_op.length;
-  while (low < high) { // inputs and constants, which are negative, come last
-    const middle = (low + high) >> 1, owner = scene.value_op[middle];
-    if (owner >= 0 && owner < op) low = middle + 1;
-    else high = middle;
-  }
+  const owners = scene.value_op; // inputs and constants, which are negative, come last
   const found = [];
-  while (low < scene.value_op.length && scene.value_op[low] === op) found.push(low++);
+  let value = lowerBound(owners, op, (owner) => (owner < 0 ? Infinity : owner));
+  while (owners[value] === op) found.push(value++);
   return found;
 }
 
