@@ -109,8 +109,9 @@ class Teller:
         self._tell(problem, float("inf"))
 
     def whole(self, problem: Problem) -> None:
-        """Kernels of the model were asked for, or a better plan was found."""
-        self._tell(problem, problem.best_ms)
+        """Kernels of the model were asked for, or a better plan was found; of that only once the default is known."""
+        known = self._progress.default_ms < float("inf")
+        self._tell(problem, problem.best_ms if known else float("inf"))
 
     def tried(self, trials: int, best_ms: float) -> None:
         """Schedules were tried for the kernels of the best plan."""

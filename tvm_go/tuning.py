@@ -166,8 +166,6 @@ def tune_graph(
             with watch.stage("search", callbacks):
                 if budget and "fusion" in decide:
                     search(problem, np.random.default_rng(seed))
-                if budget:
-                    teller.whole(problem)
             if kernel_trials:
                 with watch.stage("tune", callbacks):
                     keys = problem.paid_keys(problem.best)

@@ -132,6 +132,7 @@ class Problem:
         if total < self.best_ms:
             self.best, self.best_ms = kernel, total
             self.history.append((self.spent, total))
+            self.on_progress(self)
         return total
 
     def _settle(self, partitions: Sequence[Int32]) -> None:
