@@ -241,6 +241,24 @@ def tracker_summary(host: str, port: int) -> dict[str, Any]:
     return dict(summary)
 
 
+def reach_tracker(host: str, port: int, option: str = "--rpc-tracker") -> dict[str, Any]:
+    """As `tracker_summary`, with an error for the user, who gave the address with an option.
+
+    Raises
+    ------
+    MeasureError
+        Nothing answers there, or not as a tracker does.
+    """
+    try:
+        return tracker_summary(host, port)
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise MeasureError(
+            f"no RPC tracker at {host}:{port} ({reason.lower()}); "
+            f"start one with 'python -m tvm.exec.rpc_tracker --port {port}', or correct {option}"
+        ) from error
+
+
 @dataclass(frozen=True)
 class _Problem:
     """Why no server can be had now, and how long to hope for one without further reason."""
@@ -252,19 +270,14 @@ class _Problem:
 def _problem(address: RpcAddress, busy_wait_s: float) -> _Problem | None:
     place = f"{address.host}:{address.port}"
     try:
-        summary = tracker_summary(address.host, address.port)
-    except OSError as error:
-        reason = error.strerror or str(error) or type(error).__name__
-        return _Problem(
-            f"no RPC tracker at {place} ({reason.lower()}); "
-            f"start one with 'python -m tvm.exec.rpc_tracker --port {address.port}', or correct --rpc-tracker",
-            patience_s=0.0,
-        )
+        summary = reach_tracker(address.host, address.port)
+    except MeasureError as error:
+        return _Problem(str(error), patience_s=0.0)
     keys = sorted({info["key"].removeprefix("server:") for info in summary["server_info"]})
     if address.key not in keys:
         return _Problem(
             f"the RPC tracker at {place} has no server with key '{address.key}' (keys: {', '.join(keys) or 'none'}); "
-            f"start one with 'python -m tvm.exec.rpc_server --tracker {place} --key {address.key}', "
+            f"start one with 'tvm-go serve --tracker {place} --key {address.key}', "
             "or correct --rpc-key",
             patience_s=_REGISTRATION_S,
         )

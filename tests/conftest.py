@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from cost_model.config import RpcConfig
+from cost_model.opencl_runtime import LIBRARY, runtime_folder
 
 _TESTS = Path(__file__).parent
 
@@ -36,3 +40,24 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str], None]:
             assert text == path.read_text(encoding="utf-8"), f"differs from {path.relative_to(_TESTS.parent)}"
 
     return check
+
+
+@pytest.fixture(scope="session")
+def opencl_runtime() -> Path:
+    """The folder of TVM's runtime with OpenCL; without it a test is skipped, but not in CI."""
+    folder = runtime_folder()
+    if not (folder / LIBRARY).exists():
+        reason = "TVM's runtime with OpenCL is not built: run tools/opencl and tools/build_opencl_runtime"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def opencl_server(opencl_runtime: Path) -> Iterator[RpcConfig]:
+    """A server with an OpenCL device, this machine's CPU by PoCL, and the CPU itself."""
+    from tests.servers import running_server, running_tracker  # importing TVM takes a second: not for every test
+
+    with running_tracker() as tracker, running_server(tracker, "opencl", runtime=opencl_runtime) as rpc:
+        yield rpc

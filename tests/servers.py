@@ -10,11 +10,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tvm.rpc.tracker import Tracker
+
 from cost_model import server
 from cost_model.config import RpcConfig
 from cost_model.rpc import RpcConnection
 
 HOST = "127.0.0.1"
+
+
+@contextmanager
+def running_tracker() -> Iterator[int]:
+    """The port of a tracker on this machine."""
+    first, last = server.port_range()
+    tracker = Tracker(HOST, port=first, port_end=last, silent=True)
+    try:
+        yield tracker.port
+    finally:
+        tracker.terminate()
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 import tvm
 from tvm.rpc.server import Server
-from tvm.rpc.tracker import Tracker
 
 from cost_model import served_device as asking
 from cost_model.config import RpcConfig
@@ -16,20 +15,19 @@ from cost_model.provenance import host_cpu
 from cost_model.rpc import RpcConnection
 from cost_model.served_device import ServedDevice, served_device
 from relay_passes.targets import as_target
-from tests.servers import HOST, running_server
+from tests.servers import HOST, running_server, running_tracker
 from tvm_go.errors import MeasureError
 
 
 @pytest.fixture(scope="module")
-def tracker() -> Iterator[Tracker]:
-    running = Tracker(HOST, port=31_000, port_end=31_900, silent=True)
-    yield running
-    running.terminate()
+def tracker() -> Iterator[int]:
+    with running_tracker() as port:
+        yield port
 
 
 @pytest.fixture(scope="module")
-def rpc(tracker: Tracker) -> Iterator[RpcConfig]:
-    with running_server(tracker.port, "ours") as config:
+def rpc(tracker: int) -> Iterator[RpcConfig]:
+    with running_server(tracker, "ours") as config:
         yield config
 
 
@@ -44,16 +42,16 @@ def test_a_server_of_ours_names_its_cpu(rpc: RpcConfig) -> None:
         assert served_device(connection, as_target("native")) == ServedDevice("cpu", host_cpu())
 
 
-def test_an_emulated_server_has_another_kind_of_device(tracker: Tracker) -> None:
-    with running_server(tracker.port, "emulated", "--emulated") as rpc, Measurer(target="native", rpc=rpc) as measurer:
+def test_an_emulated_server_has_another_kind_of_device(tracker: int) -> None:
+    with running_server(tracker, "emulated", "--emulated") as rpc, Measurer(target="native", rpc=rpc) as measurer:
         assert measurer.device_kind() == "cpu"
         assert measurer.served() == ServedDevice("emulated cpu", f"x86_64 emulated on {host_cpu()}")
 
 
-def test_a_stock_server_is_said_to_be_unknown(tracker: Tracker) -> None:
-    stock = Server(HOST, port=31_000, port_end=31_900, tracker_addr=(HOST, tracker.port), key="stock", silent=True)
+def test_a_stock_server_is_said_to_be_unknown(tracker: int) -> None:
+    stock = Server(HOST, port=31_000, port_end=31_900, tracker_addr=(HOST, tracker), key="stock", silent=True)
     try:
-        with RpcConnection(RpcConfig(HOST, tracker.port, "stock")) as connection:
+        with RpcConnection(RpcConfig(HOST, tracker, "stock")) as connection:
             assert served_device(connection, as_target("native")) == ServedDevice("cpu", "unknown (no tvm-go server)")
     finally:
         stock.terminate()

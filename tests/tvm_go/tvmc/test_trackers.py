@@ -111,7 +111,7 @@ def test_a_key_without_a_server_is_named_with_those_that_exist(
     tracker: int, models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     error = failing(models, tmp_path, tracker, "board", capfd)
-    assert "no server with key 'board' (keys: none); start one with 'python -m tvm.exec.rpc_server" in error
+    assert "no server with key 'board' (keys: none); start one with 'tvm-go serve --tracker" in error
     with server(tracker, "phone"):
         error = failing(models, tmp_path, tracker, "board", capfd)
     assert "no server with key 'board' (keys: phone)" in error
