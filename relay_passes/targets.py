@@ -6,33 +6,43 @@ import contextlib
 import difflib
 import functools
 import os
+import platform
 from collections.abc import Iterator
 
 import tvm
 from tvm import autotvm
 from tvm.target import codegen
 
+from relay_passes.back_ends import check_llvm
+from relay_passes.boards import BOARDS, board_target
 from tvm_go.errors import UsageError
 
 
 def as_target(target: str | tvm.target.Target) -> tvm.target.Target:
-    """A TVM target from its text; ``native`` is this machine's CPU.
+    """A TVM target from its text: TVM's own, the name of a board, or ``native``, this machine's CPU.
 
     Raises
     ------
     UsageError
-        If TVM does not know the target, or LLVM does not know its ``-mcpu``.
+        If TVM does not know the target, or LLVM does not know its architecture or its ``-mcpu``.
     """
     if isinstance(target, tvm.target.Target):
-        return target
-    text = native_target_text() if target.strip() == "native" else target
+        return _with_float_abi(target)
     try:
-        parsed = tvm.target.Target(text)
+        parsed = tvm.target.Target(target_text(target))
     except (ValueError, tvm.TVMError) as error:
         known = ", ".join(sorted(str(kind) for kind in tvm.target.Target.list_kinds() if "test" not in str(kind)))
-        raise UsageError(f"unknown target '{target}' ({_reason(error)}); kinds: {known}, or 'native'") from error
+        raise UsageError(
+            f"unknown target '{target}' ({_reason(error)}); kinds: {known}; boards: {', '.join(BOARDS)}; or 'native'"
+        ) from error
+    check_llvm(parsed)
     _check_mcpu(parsed)
-    return parsed
+    return _with_float_abi(parsed)
+
+
+def target_text(target: str) -> str:
+    """What TVM parses: in the place of ``native`` and of boards their targets."""
+    return native_target_text() if target.strip() == "native" else board_target(target) or target
 
 
 def is_cpu(target: tvm.target.Target) -> bool:
@@ -42,8 +52,12 @@ def is_cpu(target: tvm.target.Target) -> bool:
 
 @functools.cache
 def native_target_text() -> str:
-    """``llvm`` with this machine's CPU model and the number of cores that this process may use."""
-    return f"llvm -mcpu={codegen.llvm_get_system_cpu()} -num-cores={len(os.sched_getaffinity(0))}"
+    """``llvm`` with this machine's CPU model and the number of cores that this process may use.
+
+    TVM chooses its schedules for ARM by the triple, and takes a target without one for x86.
+    """
+    triple = "" if platform.machine() == "x86_64" else f" -mtriple={codegen.llvm_get_system_triple()}"
+    return f"llvm{triple} -mcpu={codegen.llvm_get_system_cpu()} -num-cores={len(os.sched_getaffinity(0))}"
 
 
 def _check_mcpu(target: tvm.target.Target) -> None:
@@ -58,6 +72,14 @@ def _check_mcpu(target: tvm.target.Target) -> None:
             f"unknown -mcpu={target.mcpu} in target '{target}'; did you mean {', '.join(near)}? "
             f"This machine is {codegen.llvm_get_system_cpu()} (target 'native')"
         )
+
+
+def _with_float_abi(target: tvm.target.Target) -> tvm.target.Target:
+    """TVM passes floats in integer registers on 32-bit ARM unless told not to; a hard-float system cannot link that."""
+    if target.kind.name != "llvm" or "mfloat-abi" in target.attrs:
+        return target
+    is_hard = str(target.attrs.get("mtriple", "")).endswith("eabihf")
+    return tvm.target.Target(f"{target} -mfloat-abi=hard") if is_hard else target
 
 
 def _reason(error: Exception) -> str:

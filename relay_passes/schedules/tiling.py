@@ -10,6 +10,7 @@ from typing import Any
 import tvm
 from tvm.target.x86 import get_simd_32bit_lanes
 
+from relay_passes.export import architecture_of
 from tvm_go.errors import UsageError
 
 _LARGE_MAP = 28 * 28
@@ -36,12 +37,12 @@ class Machine:
     @staticmethod
     def of(target: tvm.target.Target) -> Machine:
         """Read a CPU target."""
-        with target:
-            lanes = int(get_simd_32bit_lanes()) if target.kind.name == "llvm" else 4
-        x86 = "mtriple" not in target.attrs or "x86" in str(target.attrs["mtriple"])
-        if not x86:
-            lanes = 4
-        registers = 16 if x86 and lanes < 16 else 32
+        architecture = architecture_of(target)
+        lanes, registers = 4, 32 if architecture == "aarch64" else 16
+        if architecture == "x86_64" and target.kind.name == "llvm":
+            with target:
+                lanes = int(get_simd_32bit_lanes())
+            registers = 32 if lanes == 16 else 16
         cores = int(target.attrs.get("num-cores", 0)) or 2
         return Machine(lanes, registers, cores)
 

@@ -45,3 +45,11 @@ def test_mcpu_of_another_architecture_is_asked_of_that_architecture() -> None:
     assert as_target("llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72").mcpu == "cortex-a72"
     with pytest.raises(UsageError, match="unknown -mcpu=core-avx2"):
         as_target("llvm -mtriple=aarch64-linux-gnu -mcpu=core-avx2")
+
+
+@pytest.mark.parametrize("is_text", [True, False])
+def test_hard_float_systems_get_code_that_passes_floats_so(is_text: bool) -> None:
+    text = "llvm -mtriple=armv7l-linux-gnueabihf"
+    target = as_target(text if is_text else tvm.target.Target(text))
+    assert target.attrs["mfloat-abi"] == "hard"
+    assert str(as_target(str(target))) == str(target)
