@@ -5,7 +5,8 @@ Runs inside a build worker: an op may be as badly behaved as a kernel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +34,11 @@ class UnfusedOps:
     """Compiled single ops, kept by their structure: the kernels of one model share most of them."""
 
     def __init__(self) -> None:
-        # LLVM 22 refuses some of TVM's vector code for some CPUs ("#dbg_declare"); a plain target then does.
-        host = f"llvm -mcpu={codegen.llvm_get_system_cpu()} -opt-level=1"
-        self._targets = [tvm.target.Target(text) for text in (host, "llvm -opt-level=1")]
+        # LLVM 22 refuses some of TVM's vector code for some CPUs ("#dbg_declare"); a plain target then does. Some forms
+        # of ops have strategies for ARM only, whose schedules are code for any CPU.
+        host = f"llvm -mcpu={codegen.llvm_get_system_cpu()}"
+        texts = (host, "llvm", "llvm -keys=arm_cpu,cpu")
+        self._targets = [tvm.target.Target(f"{text} -opt-level=1") for text in texts]
         self._compiled: dict[str, Callable[..., None]] = {}
 
     def compile_ops(self, functions: Iterable[relay.Function]) -> None:
@@ -43,10 +46,7 @@ class UnfusedOps:
         steps = {step.symbol: step for function in functions for step in _steps(function)}
         missing = {symbol: _typed(step.function) for symbol, step in steps.items() if symbol not in self._compiled}
         if missing:
-            try:
-                module = _compile(missing, self._targets[0])
-            except tvm.TVMError:
-                module = _compile(missing, self._targets[1])
+            module = _compile_for_one_of(self._targets, missing)
             self._compiled |= {symbol: module.get_function(symbol) for symbol in missing}
 
     def outputs(self, function: relay.Function, inputs: list[Array], disturb: Disturb | None = None) -> list[Array]:
@@ -126,6 +126,17 @@ def _step(call: relay.Call) -> _Step:
     single = relay.Function(parameters, relay.Call(call.op, arguments, call.attrs), call.checked_type)
     single = single.with_attr("Primitive", tvm.tir.IntImm("int32", 1))
     return _Step(call, tuple(sources), single, f"op_{tvm.ir.structural_hash(single) & (2**64 - 1):016x}")
+
+
+def _compile_for_one_of(targets: Sequence[tvm.target.Target], functions: dict[str, relay.Function]) -> Any:
+    """Compile for the first target that takes them all; if none does, the first one's error says why."""
+    try:
+        return _compile(functions, targets[0])
+    except RuntimeError:  # also the base of TVM's own
+        if len(targets) > 1:
+            with contextlib.suppress(RuntimeError):
+                return _compile_for_one_of(targets[1:], functions)
+        raise
 
 
 def _compile(functions: dict[str, relay.Function], target: tvm.target.Target) -> tvm.runtime.Module:
