@@ -3,12 +3,13 @@ BIN := .venv/bin
 SQUEEZENET = $$($(BIN)/python -c "import onnx, pathlib; \
 	print(pathlib.Path(onnx.__file__).parent / 'backend/test/data/light/light_squeezenet.onnx')")
 
-.PHONY: help venv demo test lint format bench campaign
+.PHONY: help venv demo docs test lint format bench campaign
 
 help:
 	@echo "make demo      tune a real model on this machine, compile it by the plan, run it (10 minutes)"
 	@echo "make test      the tests (20 minutes)          make lint      ruff and mypy"
 	@echo "make bench     every figure of the README      make campaign  the long randomised tests"
+	@echo "make docs      the documents as a site, in site/"
 
 venv: .venv/.ready
 
@@ -22,6 +23,9 @@ demo: venv
 	$(BIN)/tvm-go tune-graph $(SQUEEZENET) --log demo/log.jsonl -o demo/squeezenet.plan.json
 	$(BIN)/tvm-go compile $(SQUEEZENET) --graph-plan demo/squeezenet.plan.json -o demo/squeezenet.tar
 	$(BIN)/tvm-go run demo/squeezenet.tar --device cpu --fill-mode random --print-time --repeat 10
+
+docs: venv
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 test: venv
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 10
