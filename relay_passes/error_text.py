@@ -39,7 +39,7 @@ def _message_at(lines: list[str], start: int) -> list[str]:
     """The error line and its continuation, up to the next stack frame or the kernel's text."""
     message = [lines[start]]
     for line in lines[start + 1 : start + _MAX_LINES]:
-        if _NOISE.match(line) or line.startswith(("fn (", "def @", "#[version")):
+        if _NOISE.match(line) or line.lstrip().startswith(("fn (", "def @", "#[version", "# from tvm.script")):
             break
         message.append(line)
     return message
