@@ -12,7 +12,7 @@ from tvm import relay
 from cost_model.config import MeasureConfig, RpcConfig
 from relay_passes.library import build_module
 from relay_passes.stack import with_deep_stack
-from relay_passes.targets import as_target
+from relay_passes.target_set import TargetSet
 from tvm_go.apply_best import ApplyBest
 from tvm_go.callbacks import TuneCallbacks
 from tvm_go.errors import PlanError, UsageError
@@ -146,7 +146,7 @@ def build(
     mod, params
         The model that the plan was made for.
     target
-        None takes the plan's; with :class:`ApplyBest`, this machine's CPU.
+        TVM target, or a target set. None takes the plan's; with :class:`ApplyBest`, this machine's CPU.
     plan
         From :func:`tune` or :meth:`GraphPlan.load`. None takes the best of the log of the :class:`ApplyBest` that is
         entered, and TVM's default where that has none.
@@ -176,14 +176,14 @@ def build(
         best = ApplyBest.current()
         if best is None:
             raise UsageError("there is no plan to build by: give plan=..., or enter tvm_go.ApplyBest('log.jsonl')")
-        parsed = as_target("native" if target is None else target)
-        plan = best.plan(mod, params, parsed)
+        devices = TargetSet.parse("native" if target is None else target)
+        plan = best.plan(mod, params, devices)
         if plan is None:
-            return _default_build(mod, params, parsed, options)
-    parsed = as_target(plan.target if target is None else target)
-    if str(parsed) != plan.target:
-        raise PlanError(f"the plan is for target '{plan.target}', not '{parsed}': tune for this target")
-    return build_module(planned(mod, params, plan), parsed, **options)
+            return _default_build(mod, params, devices.host, options)
+    devices = TargetSet.parse(plan.target if target is None else target)
+    if devices.text != plan.target:
+        raise PlanError(f"the plan is for target '{plan.target}', not '{devices.text}': tune for this target")
+    return build_module(planned(mod, params, plan), devices.targets, **options)
 
 
 def _default_build(

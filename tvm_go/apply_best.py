@@ -11,6 +11,7 @@ from typing import Any
 import tvm
 from tvm import relay
 
+from relay_passes.target_set import TargetSet
 from tuning_logs import PlanRecord, TuningLog
 from tvm_go.errors import LogError, PlanError
 from tvm_go.model import Model
@@ -67,16 +68,16 @@ class ApplyBest:
         self,
         mod: tvm.IRModule | relay.Function,
         params: Mapping[str, Any] | None,
-        target: tvm.target.Target,
+        devices: TargetSet,
     ) -> GraphPlan | None:
-        """The best plan of a model for a target; None for TVM's default.
+        """The best plan of a model for a target or target set; None for TVM's default on the host.
 
         A record names the graph in the plan's own forms, so those of another model are told apart by the graph in TVM's
         forms, which newer records name; of older ones the plan has to be tried.
         """
-        records = [one for one in self.log.records if isinstance(one, PlanRecord) and one.target == str(target)]
+        records = [one for one in self.log.records if isinstance(one, PlanRecord) and one.target == devices.text]
         if records:
-            default = Model.prepare(mod, params, target).graph.structural_hash
+            default = Model.prepare(mod, params, devices.host).graph.structural_hash
             known = [one for one in records if one.provenance.get("default_workload", default) == default]
             sure = any("default_workload" in one.provenance or one.workload == default for one in known)
             for record in sorted(known, key=_ratio):
@@ -87,8 +88,8 @@ class ApplyBest:
             if sure:
                 return None
         warnings.warn(
-            f"{self.log.path} holds no verified plan of this model for target '{target}': TVM's default is built; "
-            "`tvm-go tune-graph` on this model and target adds one",
+            f"{self.log.path} holds no verified plan of this model for target '{devices.text}': TVM's default is "
+            "built; `tvm-go tune-graph` on this model and target adds one",
             stacklevel=3,
         )
         return None
