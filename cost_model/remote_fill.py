@@ -15,6 +15,7 @@ from tvm.ir import GlobalVar
 from tvm.script import tir as T
 
 from cost_model.kernel_inputs import BLOCK, TensorSpec, normal_block
+from cost_model.rpc import load_library
 from relay_passes.export import export_library
 
 _SYMBOL = "fill_with_block"
@@ -51,9 +52,7 @@ class RemoteFill:
     """
 
     def __init__(self, session: Any, device: Any, library_path: str) -> None:
-        name = Path(library_path).name
-        session.upload(library_path, name)
-        self._function = session.load_module(name).get_function(_SYMBOL)
+        self._function = load_library(session, library_path).get_function(_SYMBOL)
         self._device = device
         self._blocks: dict[bool, Any] = {}
 

@@ -213,6 +213,27 @@ def close_session(session: tvm_rpc.RPCSession) -> None:
         session._sess.get_function("CloseRPCConnection")()
 
 
+def load_library(session: tvm_rpc.RPCSession, path: str) -> Any:
+    """Send a shared library to a server and load it there.
+
+    Raises
+    ------
+    MeasureError
+        The server's system does not take it.
+    """
+    name = path.rpartition("/")[2]
+    session.upload(path, name)
+    try:
+        return session.load_module(name)
+    except tvm.TVMError:  # says nothing: what Python on the server raises comes without its text
+        if not session_answers(session):
+            raise
+        raise MeasureError(
+            "the RPC server does not load what was compiled for this target: most likely its CPU is of another "
+            "architecture; give the target of the server's CPU, or the key of another server"
+        ) from None
+
+
 def session_answers(session: tvm_rpc.RPCSession) -> bool:
     """Whether the server behind a session is still there."""
     try:

@@ -22,7 +22,7 @@ from cost_model.config import MeasureConfig
 from cost_model.kernel_inputs import Array, block_start, random_input, random_inputs, to_device
 from cost_model.reference import UnfusedOps
 from cost_model.remote_fill import RemoteFill, write_fill_library
-from cost_model.rpc import RpcAddress, close_session, open_session, session_answers
+from cost_model.rpc import RpcAddress, close_session, load_library, open_session, session_answers
 from relay_passes.error_text import meaningful_lines
 from relay_passes.numerics import compare
 from relay_passes.rounding import SAMPLES, disturbances, within_rounding
@@ -134,9 +134,7 @@ def run_kernel(kernel: BuiltKernel, config: MeasureConfig) -> RunOutcome:
 
 def _run(current: _OpenSession, kernel: BuiltKernel, config: MeasureConfig) -> RunOutcome:
     if current.library_path != kernel.library_path:
-        name = kernel.library_path.rpartition("/")[2]
-        current.session.upload(kernel.library_path, name)
-        current.library = current.session.load_module(name)
+        current.library = load_library(current.session, kernel.library_path)
         current.library_path = kernel.library_path
     inputs = [_input(current, kernel, index) for index in range(len(kernel.inputs))]
     outputs = [tvm.nd.empty(spec.shape, spec.dtype, current.device) for spec in kernel.outputs]

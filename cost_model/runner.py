@@ -17,6 +17,7 @@ from cost_model.config import MeasureConfig
 from cost_model.kernel_result import ErrorKind, KernelResult, failed_result, timed_result
 from cost_model.rpc import RpcConnection
 from cost_model.run_worker import RunOutcome
+from relay_passes.error_text import meaningful_lines
 from tvm_go.errors import MeasureError
 
 _SESSION_S = 20.0
@@ -135,6 +136,9 @@ class KernelRunner:
                     session_s,
                     timeout_s=_OPEN_TIMEOUT_S,
                 )
+            except MeasureError as error:  # the server is there, and is of no use
+                self._child.kill()
+                raise MeasureError(meaningful_lines(str(error)).partition(": ")[2]) from None
             except Exception as error:  # lost between the check and here, or someone was quicker: look again
                 last_failure = str(error).strip().rpartition("\n")[2]
                 self._child.kill()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import tvm
@@ -15,6 +17,7 @@ from cost_model.provenance import host_cpu
 from cost_model.rpc import RpcConnection
 from cost_model.served_device import ServedDevice, served_device
 from relay_passes.targets import as_target
+from tests.cost_model.kernels import add_relu
 from tests.servers import HOST, running_server, running_tracker
 from tvm_go.errors import MeasureError
 
@@ -29,6 +32,15 @@ def tracker() -> Iterator[int]:
 def rpc(tracker: int) -> Iterator[RpcConfig]:
     with running_server(tracker, "ours") as config:
         yield config
+
+
+@contextmanager
+def stock_server(tracker: int, key: str) -> Iterator[RpcConfig]:
+    stock = Server(HOST, port=31_000, port_end=31_900, tracker_addr=(HOST, tracker), key=key, silent=True)
+    try:
+        yield RpcConfig(HOST, tracker, key)
+    finally:
+        stock.terminate()
 
 
 def test_our_own_server_is_this_machine_and_needs_not_be_asked() -> None:
@@ -49,12 +61,19 @@ def test_an_emulated_server_has_another_kind_of_device(tracker: int) -> None:
 
 
 def test_a_stock_server_is_said_to_be_unknown(tracker: int) -> None:
-    stock = Server(HOST, port=31_000, port_end=31_900, tracker_addr=(HOST, tracker), key="stock", silent=True)
-    try:
-        with RpcConnection(RpcConfig(HOST, tracker, "stock")) as connection:
-            assert served_device(connection, as_target("native")) == ServedDevice("cpu", "unknown (no tvm-go server)")
-    finally:
-        stock.terminate()
+    with stock_server(tracker, "stock") as rpc, RpcConnection(rpc) as connection:
+        assert served_device(connection, as_target("native")) == ServedDevice("cpu", "unknown (no tvm-go server)")
+
+
+@pytest.mark.skipif(shutil.which("aarch64-linux-gnu-gcc") is None, reason="no cross compiler")
+def test_a_stock_server_that_does_not_load_the_library_ends_measuring_with_one_line(tracker: int) -> None:
+    with (
+        stock_server(tracker, "foreign") as rpc,
+        Measurer(target="llvm -mtriple=aarch64-linux-gnu", rpc=rpc) as measurer,
+        pytest.raises(MeasureError, match=r"^the RPC server does not load .* another architecture; give") as error,
+    ):
+        list(measurer.measure([add_relu(8)]))
+    assert "\n" not in str(error.value)
 
 
 def test_a_server_without_the_device_is_refused_at_enter(rpc: RpcConfig) -> None:
