@@ -38,6 +38,10 @@ class Links:
     bytes_per_ms: Floats
     launch_ms: Floats
 
+    def copy_ms(self, source: NDArray[np.integer], target: NDArray[np.integer], num_bytes: Floats) -> Floats:
+        """Milliseconds of copies: float64 [C]."""
+        return self.latency_ms[source, target] + num_bytes / self.bytes_per_ms[source, target]
+
     @staticmethod
     def of(names: Sequence[str], ms: Mapping[str, float]) -> Links:
         """Links of devices from times by name (`cost_model.link_times`)."""

@@ -35,8 +35,8 @@ class Measurer:
 
     Parameters
     ----------
-    target : str
-        The TVM target of the kernels; "native" is this machine's CPU.
+    target : str or tvm.target.Target
+        The TVM target of the kernels; "native" is this machine's CPU. That of another device has the CPU's as its host.
     config : MeasureConfig
         How to build and time.
     rpc : RpcConfig or None
@@ -55,7 +55,9 @@ class Measurer:
         TVM does not know the target.
     """
 
-    def __init__(self, *, target: str, config: MeasureConfig | None = None, rpc: RpcConfig | None = None) -> None:
+    def __init__(
+        self, *, target: str | tvm.target.Target, config: MeasureConfig | None = None, rpc: RpcConfig | None = None
+    ) -> None:
         parsed = as_target(target)
         self._target = parsed
         self._target_json = tvm.ir.save_json(parsed)

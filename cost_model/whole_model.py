@@ -6,9 +6,10 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import tvm
 
 from cost_model.child import ChildFailure, ChildProcess
@@ -19,6 +20,7 @@ from relay_passes.dataflow import Dataflow
 from relay_passes.error_text import meaningful_lines
 from relay_passes.library import build_in_folder, loader_on, write_module
 from relay_passes.stack import with_deep_stack
+from relay_passes.target_set import TargetSet
 from relay_passes.verify import MOST_LOADS, Verification, verify
 from tvm_go.graph import Int32, OpGraph
 from tvm_go.lowering import Lowering
@@ -63,6 +65,8 @@ class WholeBuild:
         Kernel of each op.
     lowering : sequence of Lowering [K]
         Of each kernel; empty for ``te`` throughout.
+    device : int32 [K]
+        Of each kernel, as an index into the target set; empty for the host throughout.
     """
 
     mod: tvm.IRModule
@@ -70,15 +74,20 @@ class WholeBuild:
     graph: OpGraph
     kernel: Int32
     lowering: Sequence[Lowering] = ()
+    device: Int32 = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+
+    @property
+    def on_host(self) -> bool:
+        """Whether all kernels are on the host: then it is built and run as for the host alone."""
+        return not self.device.any()
 
 
 def compare_whole(
     default: WholeBuild,
     plan: WholeBuild,
     *,
-    target: tvm.target.Target,
+    targets: TargetSet,
     connection: RpcConnection,
-    device_kind: str,
     most_loads: int = MOST_LOADS,
 ) -> WholeOutcome:
     """Build the default and another plan of a model, run both on the same inputs over RPC, and time them in turns.
@@ -89,11 +98,23 @@ def compare_whole(
         folders = [Path(root) / name for name in ("default", "plan")]
         for folder, build in zip(folders, (default, plan), strict=True):
             folder.mkdir()
-            write_module(build.mod, build.flow, build.graph, build.kernel, folder, build.lowering)
+            devices = _devices_of(build, targets)
+            write_module(
+                build.mod,
+                build.flow,
+                build.graph,
+                build.kernel,
+                folder,
+                build.lowering,
+                device=build.device,
+                devices=devices,
+            )
         children = [ChildProcess(name=f"build-{folder.name}", work_dir=Path(root)) for folder in folders]
         try:
             start = time.perf_counter()
-            built = _build_both(children, folders, tvm.ir.save_json(target))
+            jsons = [tvm.ir.save_json(target) for target in targets.targets]
+            wanted = [jsons[: len(_devices_of(build, targets))] for build in (default, plan)]
+            built = _build_both(children, folders, wanted)
             build_s = time.perf_counter() - start
             for names, failed in zip(built, (True, False), strict=True):
                 if isinstance(names, str):
@@ -105,8 +126,10 @@ def compare_whole(
                 verification = children[0].call(
                     _verify_on,
                     connection.address(),
-                    device_kind,
-                    [str(folder) for folder in folders],
+                    [
+                        (str(folder), _devices_of(one, targets))
+                        for folder, one in zip(folders, (default, plan), strict=True)
+                    ],
                     _inputs(default.mod, default.flow, default.graph.structural_hash),
                     most_loads,
                     timeout_s=_RUN_TIMEOUT_S,
@@ -142,31 +165,39 @@ def _inputs(mod: tvm.IRModule, flow: Dataflow, key: str) -> _Inputs:
     )
 
 
-def _build_both(children: Sequence[ChildProcess], folders: Sequence[Path], target_json: str) -> list[list[str] | str]:
+def _devices_of(build: WholeBuild, targets: TargetSet) -> tuple[str, ...]:
+    """The devices that a build needs."""
+    return targets.names[:1] if build.on_host else targets.names
+
+
+def _build_both(
+    children: Sequence[ChildProcess], folders: Sequence[Path], target_jsons: Sequence[Sequence[str]]
+) -> list[list[str] | str]:
     """Kernel names of each build, or why it failed; both at once."""
 
-    def build(child: ChildProcess, folder: Path) -> list[str] | str:
+    def build(child: ChildProcess, folder: Path, jsons: Sequence[str]) -> list[str] | str:
         try:
-            return child.call(build_in_folder, str(folder), target_json, timeout_s=_BUILD_TIMEOUT_S)
+            return child.call(build_in_folder, str(folder), *jsons, timeout_s=_BUILD_TIMEOUT_S)
         except Exception as error:
             return f"building the whole model: {meaningful_lines(str(error))}"
 
     with ThreadPoolExecutor(len(folders)) as pool:
-        return list(pool.map(build, children, folders))
+        return list(pool.map(build, children, folders, target_jsons))
 
 
 def _verify_on(
-    address: RpcAddress, device_kind: str, folders: list[str], given: _Inputs, most_loads: int
+    address: RpcAddress, builds: Sequence[tuple[str, Sequence[str]]], given: _Inputs, most_loads: int
 ) -> Verification:
-    """Runs in a child: load both builds on a server, compare and time them."""
+    """Runs in a child: load both builds, each a folder and its devices, on a server, compare and time them."""
     arrays = random_inputs(given.specs, given.values, given.key)
     session = open_session(address, session_timeout_s=_RUN_TIMEOUT_S)
     try:
-        device = session.device(device_kind, 0)
-        load_default, load_plan = (
-            loader_on(session, Path(folder), device, f"whole_{number}.so") for number, folder in enumerate(folders)
-        )
+        loads = []
+        for number, (folder, names) in enumerate(builds):
+            devices = [session.device(name, 0) for name in names]
+            loads.append(loader_on(session, Path(folder), devices, f"whole_{number}.so"))
         inputs = dict(zip(given.names, arrays, strict=True))
-        return verify(load_default, load_plan, inputs, device, most_loads=most_loads)
+        host = session.device(builds[0][1][0], 0)
+        return verify(loads[0], loads[1], inputs, host, most_loads=most_loads)
     finally:
         close_session(session)

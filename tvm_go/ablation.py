@@ -9,6 +9,7 @@ import numpy as np
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
 from cost_model.whole_model import WholeBuild, compare_whole
+from relay_passes.target_set import TargetSet
 from tvm_go.by_rule import lowerings_by_rule
 from tvm_go.graph import Int32
 from tvm_go.kernels import kernel_keys, members
@@ -28,9 +29,8 @@ def gains(default: Model, model: Model, plan: GraphPlan, oracle: KernelOracle, m
         outcome = compare_whole(
             model.build_of(plan),
             build,
-            target=model.target,
+            targets=TargetSet.parse(plan.target),
             connection=measurer.connection,
-            device_kind=measurer.device_kind(),
             most_loads=2,
         )
         if outcome.verification is not None:

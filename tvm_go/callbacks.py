@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from tuning_logs import KernelRecord, PlanRecord
 from tvm_go.search import Problem
 
-STAGES = ("prepare", "default", "variants", "search", "tune", "verify")
-"""In the order in which they come; ``tune`` only if schedules of kernels are to be tried."""
+STAGES = ("prepare", "default", "variants", "search", "tune", "verify", "devices")
+"""In the order in which they come; ``tune`` only if schedules of kernels are to be tried, ``devices`` only for a target
+set."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,9 +15,10 @@ from tvm_go.lowering import TE, Lowering
 from tvm_go.model import Model
 from tvm_go.plan import GraphPlan
 from tvm_go.plan_details import FREE, MEASURED, PREDICTED, SOURCES, UNKNOWN, PlanDetails
+from tvm_go.target_text import target_texts
 
-Times = Callable[[str, Lowering], "tuple[float, str]"]
-"""Milliseconds of a kernel by key and lowering, NaN if nobody knows, and where they come from."""
+Times = Callable[[str, Lowering, str], "tuple[float, str]"]
+"""Milliseconds of a kernel by key, lowering and device, NaN if nobody knows, and where they come from."""
 
 
 def detailed(plan: GraphPlan, models: tuple[Model, ...], times: Times) -> GraphPlan:
@@ -34,10 +35,11 @@ def detailed(plan: GraphPlan, models: tuple[Model, ...], times: Times) -> GraphP
     return replace(plan, details=_details(plan, model, times, default))
 
 
-def times_of_oracle(oracle: KernelOracle) -> Times:
-    """What a tuning run knows; what stood in its log was measured as well."""
+def times_of_oracles(oracles: Mapping[str, KernelOracle]) -> Times:
+    """What a tuning run knows, by device; what stood in its log was measured as well."""
 
-    def times(key: str, lowering: Lowering) -> tuple[float, str]:
+    def times(key: str, lowering: Lowering, device: str) -> tuple[float, str]:
+        oracle = oracles[device]
         if oracle.is_guess(key):
             return oracle.guesses[key].ms, PREDICTED
         record = oracle.answers.get(key, {}).get(lowering)
@@ -47,16 +49,17 @@ def times_of_oracle(oracle: KernelOracle) -> Times:
 
 
 def times_of_log(log: TuningLog, target: str) -> Times:
-    """What a log knows of kernels on a target."""
+    """What a log knows of kernels on a target, or on those of a target set."""
+    texts = target_texts(target)
 
-    def times(key: str, lowering: Lowering) -> tuple[float, str]:
-        record = log.kernels(key, target).get(lowering.to_text())
+    def times(key: str, lowering: Lowering, device: str) -> tuple[float, str]:
+        record = log.kernels(key, texts[device]).get(lowering.to_text())
         return (record.median_ms, MEASURED) if record is not None and record.succeeded else (np.nan, UNKNOWN)
 
     return times
 
 
-def nobody_knows(key: str, lowering: Lowering) -> tuple[float, str]:
+def nobody_knows(key: str, lowering: Lowering, device: str) -> tuple[float, str]:
     """Times where there is no log."""
     return np.nan, UNKNOWN
 
@@ -67,8 +70,13 @@ def _details(plan: GraphPlan, model: Model, times: Times, default: GraphPlan | N
     free = free_kernels(graph, kernel)
     starts, ops = members(kernel)
     fixed = graph.fixed[ops[starts[:-1]]]
+    device = [plan.devices[place] for place in (plan.device if len(plan.device) else np.zeros(len(fixed), dtype=int))]
     known = [
-        (0.0, FREE) if free[number] else (np.nan, UNKNOWN) if fixed[number] else times(key, lowering[number])
+        (0.0, FREE)
+        if free[number]
+        else (np.nan, UNKNOWN)
+        if fixed[number]
+        else times(key, lowering[number], device[number])
         for number, key in enumerate(kernel_keys(graph, kernel))
     ]
     return PlanDetails(

@@ -89,7 +89,7 @@ class Model:
 
     def build_of(self, plan: GraphPlan) -> WholeBuild:
         """What to build for a plan of this model."""
-        return WholeBuild(self.mod, self.flow, self.graph, plan.kernel, plan.lowering)
+        return WholeBuild(self.mod, self.flow, self.graph, plan.kernel, plan.lowering, plan.device)
 
     def kernels_of(self, kernel: Int32, keys: Sequence[str]) -> dict[str, Any]:
         """One kernel of each structure in a partition, by key; those without a key are left out."""

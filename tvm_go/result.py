@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -63,6 +63,7 @@ class KernelLine:
     change: str  # against the default partition of these forms: "", "merged", "split" or "regrouped"
     lowering: str = "te"
     source: str = "measured"  # where the time comes from: "measured" or "log"
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def summarize(
     problem: Problem,
     found: GraphPlan,
     record: Verdict | None,
-    oracle: Answers,
+    oracles: Mapping[str, Answers],
     counts: tuple[int, int, int],
     seconds: dict[str, float],
 ) -> TuneResult:
@@ -169,7 +170,9 @@ def summarize(
         The best plan of the search, on the graph of ``problem``.
     record : Verdict or None
         Of ``found``, as a whole; None if the run was interrupted before.
-    counts : pair of int
+    oracles : mapping of str to Answers
+        By device; the host first.
+    counts : triple of int
         Kernels measured, answered from the log, and predicted only.
     """
     baseline, default_plan = default
@@ -184,7 +187,7 @@ def summarize(
     plan = plan.with_provenance(
         verdict=verdict, verified=record is not None, default_ms=_number(default_ms), plan_ms=_number(plan_ms)
     )
-    failures = Counter(answer.error_kind for answer in oracle.failures())
+    failures = Counter(answer.error_kind for oracle in oracles.values() for answer in oracle.failures())
     return TuneResult(
         plan=plan,
         verdict=verdict,
@@ -203,7 +206,7 @@ def summarize(
         predicted=counts[2],
         failures={str(kind): count for kind, count in sorted(failures.items())},
         seconds=seconds,
-        kernels=_kernel_lines(shown, plan, oracle),
+        kernels=_kernel_lines(shown, plan, oracles),
         gains=dict(details.get("gains", {})),
         error=str(details.get("error", "")),
     )
@@ -218,18 +221,21 @@ def _running(problem: Problem, kernel: Int32) -> int:
     return sum(bool(key) for key in problem.paid_keys(kernel))
 
 
-def _kernel_lines(problem: Problem, plan: GraphPlan, oracle: Answers) -> tuple[KernelLine, ...]:
+def _kernel_lines(problem: Problem, plan: GraphPlan, oracles: Mapping[str, Answers]) -> tuple[KernelLine, ...]:
     changes = kernel_changes(problem.graph, plan.kernel, problem.default)
     keys = problem.paid_keys(plan.kernel)
-    if not all(oracle.knows(key) for key in keys if key):
+    host = next(iter(oracles))
+    devices = [plan.devices[place] for place in plan.device] or [host] * len(keys)
+    if not all(oracles[device].knows(key) for key, device in zip(keys, devices, strict=True) if key):
         return ()  # nothing was measured
     kinds = [lowering.kind for lowering in plan.lowering] or ["te"] * len(keys)
-    lines = Counter((key, change, kind) for key, change, kind in zip(keys, changes, kinds, strict=True) if key)
+    lines = Counter(row for row in zip(keys, changes, kinds, devices, strict=True) if row[0])
     result = []
-    for (key, change, kind), count in lines.items():
+    for (key, change, kind, device), count in lines.items():
+        oracle = oracles[device]
         answer = oracle.best(key)
         milliseconds = answer.median_ms if plan.lowering else oracle.te_ms(key)
-        result.append(KernelLine(answer.ops, count, milliseconds, change, kind, oracle.source(key)))
+        result.append(KernelLine(answer.ops, count, milliseconds, change, kind, oracle.source(key), device))
     return tuple(sorted(result, key=lambda line: -line.ms * line.count))
 
 

@@ -23,13 +23,14 @@ from cost_model.predictor import Predictor
 from cost_model.pretrained import cost_model_of
 from cost_model.probes import measure_probes
 from cost_model.provenance import host_cpu, versions
-from relay_passes.targets import as_target, is_cpu
+from relay_passes.target_set import TargetSet
+from relay_passes.targets import is_cpu
 from tuning_logs import PlanRecord, TuningLog
 from tuning_logs.shipped import lowerings_from, shipped_forms, shipped_lowerings
 from tvm_go.by_rule import lowerings_by_rule
 from tvm_go.callbacks import Teller, TuneCallbacks
 from tvm_go.candidates import Candidates, fastest
-from tvm_go.detailing import detailed, times_of_oracle
+from tvm_go.detailing import detailed, times_of_oracles
 from tvm_go.errors import UnsupportedModelError, UsageError
 from tvm_go.graph import Int32
 from tvm_go.lowering import TE, Lowering
@@ -39,6 +40,8 @@ from tvm_go.problems import problem_of
 from tvm_go.result import TuneResult, summarize
 from tvm_go.rules import rule_set
 from tvm_go.search import Budget, Problem, strategy
+from tvm_go.search.placement import strategy as placement_strategy
+from tvm_go.tune_devices import best_placed, on_set, oracles_of
 from tvm_go.verification import measured_plan, speedup, verified, verified_in_forms
 
 TASKS = ("variants", "lowering", "fusion")
@@ -80,6 +83,7 @@ def tune_graph(
     shipped_records: bool = True,
     extra_records: str | Path | None = None,
     cost_model: str | Path | None = None,
+    placement: str = "portfolio",
     rpc: RpcConfig | None = None,
     measure: MeasureConfig | None = None,
     name: str = "model",
@@ -92,19 +96,24 @@ def tune_graph(
     """
     callbacks = callbacks or TuneCallbacks()
     search, rule = strategy(strategy_name), rule_set(rules)
+    placement_strategy(placement)
     unknown = sorted(set(decide) - set(TASKS))
     if unknown:
         raise UsageError(f"there is no task '{unknown[0]}' to decide; there are {', '.join(TASKS)}")
     for option, value in (("seed", seed), ("budget", budget), ("kernel_trials", kernel_trials)):
         if value < 0:
             raise UsageError(f"{option} {value} is negative: give 0 or more")
-    parsed = as_target(target)
-    _check_back_end(parsed)
+    targets = TargetSet.parse(target)
+    parsed = targets.host
+    for one in targets.targets:
+        _check_back_end(one)
     lower = "lowering" in decide and is_cpu(parsed)
     tuned = tuned_lowerings(parsed, shipped=shipped_records and lower, extra=extra_records)
     regressor = cost_model_of(cost_model, isa=isa_of(parsed), target=str(parsed)) if cost_model is not None else None
     watch, teller = Stopwatch(), Teller(callbacks, budget=budget, kernel_trials=kernel_trials)
-    with _log_of(log) as records, Measurer(target=str(parsed), config=measure, rpc=rpc) as measurer:
+    with contextlib.ExitStack() as scopes:
+        records = scopes.enter_context(_log_of(log))
+        measurer = scopes.enter_context(Measurer(target=parsed, config=measure, rpc=rpc))
         with watch.stage("prepare", callbacks):
             known = shipped_forms(isa_of(parsed)) if shipped_records else {}
             vary = "variants" in decide
@@ -116,6 +125,7 @@ def tune_graph(
                 "is the file whole, and does the model have inputs?"
             )
         oracle = KernelOracle(str(parsed), measurer, records, callbacks.on_measure, tuned, try_tir=lower, model=name)
+        oracles = scopes.enter_context(oracles_of(targets, oracle, callbacks, measure=measure, rpc=rpc))
         limits = Budget(kernels=budget, seconds=seconds)
         times: dict[str, float] = {}  # of all kernels that were asked for, by key
 
@@ -132,7 +142,7 @@ def tune_graph(
                     raise UnsupportedModelError(_default_failure(oracle))
         if regressor is not None and budget:  # all of the default is measured, in TE as well
             measure_probes(oracle)
-            oracle.predictor = Predictor(regressor, oracle.target, host_cpu(), oracle.log.kernel_records)
+            oracle.predictor = Predictor(regressor, oracle.target, measurer.served().model, oracle.log.kernel_records)
         problem, model = baseline, default
 
         def found_plan() -> GraphPlan:
@@ -151,7 +161,7 @@ def tune_graph(
             callbacks.on_plan(tried[-1][0])
             return speedup(tried[-1][0])
 
-        record = None
+        record, placed = None, None
         with contextlib.suppress(KeyboardInterrupt):  # what was measured is logged; the best plan so far is returned
             with watch.stage("variants", callbacks):
                 if te_ms is not None:
@@ -190,19 +200,35 @@ def tune_graph(
                     problem.cost_default()
                     record = verified(default, model, found_plan(), name, oracle, ablate=ablate)
                     callbacks.on_plan(record)
-        stages = [watch.seconds.get(stage, 0.0) for stage in ("default", "variants", "search", "tune")]
-        searching = sum(stages) - measurer.build_seconds - measurer.run_seconds
+            if len(oracles) > 1 and budget:
+                with watch.stage("devices", callbacks):
+                    found = (model, found_plan(), record)
+                    placed = best_placed(
+                        targets, oracles, candidates, found, rule, callbacks, strategy=placement, seed=seed, times=times
+                    )
+        everywhere = oracles.values()
+        stages = [watch.seconds.get(stage, 0.0) for stage in ("default", "variants", "search", "tune", "devices")]
+        compiling = sum(one.measurer.build_seconds for one in everywhere)
+        measuring = sum(one.measurer.run_seconds for one in everywhere)
         spent = {
             "prepare": watch.seconds["prepare"],
-            "compile": measurer.build_seconds,
-            "measure": measurer.run_seconds,
-            "search": searching,
+            "compile": compiling,
+            "measure": measuring,
+            "search": sum(stages) - compiling - measuring,
             "verify": watch.seconds.get("verify", 0.0),
         }
-        counts = (oracle.measured, oracle.hits, sum(map(oracle.is_guess, oracle.guesses)))
-        own = (baseline, default.plan(default.default, "tvm"))
-        result = summarize(own, problem, found_plan(), record, oracle, counts, spent)
-        return replace(result, plan=detailed(result.plan, (default, model), times_of_oracle(oracle)))
+        counts = (
+            sum(one.measured for one in everywhere),
+            sum(one.hits for one in everywhere),
+            sum(map(oracle.is_guess, oracle.guesses)),
+        )
+        own = on_set(default.plan(default.default, "tvm"), targets)
+        plan = on_set(found_plan(), targets)
+        if placed is not None:
+            plan, model, record = placed.plan, placed.model, placed.record
+            problem = asked(model)
+        result = summarize((baseline, own), problem, plan, record, oracles, counts, spent)
+        return replace(result, plan=detailed(result.plan, (default, model), times_of_oracles(oracles)))
 
 
 def tuned_lowerings(

@@ -8,6 +8,7 @@ from cost_model.oracle import KernelOracle
 from cost_model.provenance import versions
 from cost_model.served_device import ServedDevice
 from cost_model.whole_model import WholeOutcome, compare_whole
+from relay_passes.target_set import TargetSet
 from tuning_logs import PlanRecord
 from tvm_go.ablation import gains
 from tvm_go.errors import UnsupportedModelError
@@ -60,9 +61,8 @@ def verified(
     outcome = compare_whole(
         default.build_of(default.plan(default.default, "tvm")),
         model.build_of(plan),
-        target=model.target,
+        targets=TargetSet.parse(plan.target),
         connection=measurer.connection,
-        device_kind=measurer.device_kind(),
     )
     if outcome.default_failed:
         raise UnsupportedModelError(f"TVM's default build of the model fails: {outcome.error}")

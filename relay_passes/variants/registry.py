@@ -21,6 +21,8 @@ VARIANTS: dict[str, tuple[Variant, ...]] = {
 }
 """By operator. ``default``, which every op has, is not listed."""
 
+_PLAIN = ("NCHW", "plain")  # of what TVM alters for x86: convolutions and dense
+
 _PARALLEL_KEY: dict[str, Callable[[Site], str | None]] = {
     "nn.batch_matmul": matmul.parallel_key,
     "nn.dense": matmul.parallel_key,
@@ -72,6 +74,14 @@ def suggested(base: tvm.IRModule | Dataflow, target: str | tvm.target.Target, *,
         found = (rule[site.call.op.name](site) for rule in rules if site.lanes and site.call.op.name in rule)
         names[site.op] = next((name for name in found if name != DEFAULT), DEFAULT)
     return names
+
+
+def plain(base: tvm.IRModule | Dataflow, target: str | tvm.target.Target) -> list[str]:
+    """The forms in which front ends write ops, which the schedules for any device take.
+
+    Parameters and length as for :func:`options`.
+    """
+    return [next((name for name in legal if name in _PLAIN), DEFAULT) for legal in options(base, target)]
 
 
 def chosen(flow: Dataflow, target: tvm.target.Target, names: Sequence[str]) -> dict[int, tuple[Site, Variant]]:

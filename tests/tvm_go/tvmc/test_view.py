@@ -99,7 +99,7 @@ def test_what_is_wrong_is_one_clear_line(tmp_path: Path, capfd: pytest.CaptureFi
         ([tmp_path / "none.json", "-o", page], 1, "cannot read the plan"),
         ([text, "-o", page], 1, "is no tvm-go plan (no JSON"),
         ([graph, "-o", page], 1, "is no tvm-go plan; `tvm-go tune-graph MODEL -o PLAN.json` writes one"),
-        ([newer, "-o", page], 1, "plan version 99 and this tvm-go reads 2: upgrade tvm-go"),
+        ([newer, "-o", page], 1, "plan version 99 and this tvm-go reads 3: upgrade tvm-go"),
         ([old, "-o", page], 1, "does not hold its graph (an older tvm-go wrote it): give the model with --model"),
         ([plan, "--against", old, "-o", page], 1, "old.json does not hold its graph"),
         ([plan, "--against", other, "-o", page], 1, "for two models"),

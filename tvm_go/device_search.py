@@ -1,0 +1,232 @@
+"""Place the kernels of a tuned model on the devices of a target set, and give each device the forms that it takes.
+
+A graph executor runs one kernel after another and copies in between, so a placement takes what its kernels take where
+they are, and its copies. That sum is known from kernels that are measured alone, and minimised exactly for two devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import tvm
+
+from cost_model.links import Links
+from cost_model.oracle import KernelOracle
+from relay_passes.target_set import TargetSet
+from relay_passes.variants import origins, plain
+from tvm_go.copies import Copies, copies
+from tvm_go.errors import UnsupportedModelError
+from tvm_go.graph import Int32
+from tvm_go.kernels import free_kernels
+from tvm_go.legalize import encode, legalize, te_takes
+from tvm_go.lowering import TE
+from tvm_go.model import Model
+from tvm_go.placing import place
+from tvm_go.plan import GraphPlan
+from tvm_go.problems import problem_of
+from tvm_go.rules import Rules
+from tvm_go.search import Budget
+from tvm_go.search.placement import PlacementBudget
+from tvm_go.simulate import Device, Machine
+from tvm_go.simulate.from_kernels import from_kernels
+from tvm_go.simulate.workload import Floats
+
+_EVALUATIONS = 5_000  # of whole placements, if no bound ends the search before
+_HOPEFUL = 1.5  # times the least time that is predicted: others are not built whole
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A partition of a model on the devices of a target set.
+
+    Attributes
+    ----------
+    kernel : int32 [N]
+    device : int32 [K]
+    predicted_ms : float
+        Kernels and copies, one after the other.
+    copies : Copies
+    """
+
+    model: Model
+    kernel: Int32
+    device: Int32
+    predicted_ms: float
+    copies: Copies
+
+
+@dataclass(frozen=True)
+class DeviceSearch:
+    """Searches placements of one model.
+
+    Parameters
+    ----------
+    targets : TargetSet
+    oracles : sequence of KernelOracle [D]
+        Of each device, the host's first.
+    links : Links
+    rules : Rules
+        Under which partitions are legal.
+    strategy : str
+        One of ``tvm_go.search.placement.STRATEGIES``.
+    times : dict of str to float
+        What is known of kernels on the host, by key.
+    """
+
+    targets: TargetSet
+    oracles: Sequence[KernelOracle]
+    links: Links
+    rules: Rules
+    strategy: str
+    seed: int
+    times: dict[str, float]
+
+    def candidates(
+        self, base: tvm.IRModule, names: Sequence[str], model: Model, kernel: Int32, host_ms: float
+    ) -> list[Placed]:
+        """Placements that may be the fastest as a whole, the most hopeful first; none has all kernels on the host.
+
+        Parameters
+        ----------
+        base : tvm.IRModule
+            Where forms are decided.
+        names : sequence of str
+            Form of each op of ``base`` that is best on the host; empty for TVM's own.
+        model, kernel : Model, int32 [N]
+            What was found for the host alone.
+        host_ms : float
+            What that takes, as predicted.
+        """
+        found = [self._placed_finely(model, kernel)]
+        everywhere = self._in_forms(base, plain(base, self.targets.host), model)
+        spread = self._placed_finely(everywhere, everywhere.default)
+        found += [spread, self._on_one(everywhere)]
+        moved = origins(everywhere.flow)[spread.device[spread.kernel] != 0]
+        if len(moved) and everywhere is not model:
+            mixed = list(names) or ["default"] * len(plain(base, self.targets.host))
+            forms = plain(base, self.targets.host)
+            for op in moved[moved >= 0].tolist():
+                mixed[op] = forms[op]
+            between = self._in_forms(base, mixed, model)
+            found.append(self._placed_finely(between, between.default))
+        most_ms = _HOPEFUL * min(host_ms, *(one.predicted_ms for one in found))
+        hopeful = [one for one in found if one.device.any() and one.predicted_ms <= most_ms]
+        return sorted(hopeful, key=lambda one: one.predicted_ms)
+
+    def plan_of(self, placed: Placed, **provenance: Any) -> GraphPlan:
+        """A placement as a plan, each kernel in the best lowering that was measured on its device."""
+        keys = self._keys(placed.model, placed.kernel)
+        host = self.oracles[0]
+        lowering = [
+            host.best_lowering(key) if key and not place and host.knows(key) else TE
+            for key, place in zip(keys, placed.device, strict=True)
+        ]
+        plan = placed.model.plan(placed.kernel, self.rules.name, lowering, **provenance).with_provenance(
+            predicted_ms=placed.predicted_ms,
+            copies=placed.copies.count,
+            copied_bytes=int(placed.copies.num_bytes.sum()),
+        )
+        return replace(plan, target=self.targets.text, device=placed.device)
+
+    def predicted_ms(self, model: Model, kernel: Int32, device: Int32) -> float:
+        """Milliseconds of a placement from its kernels and copies; ``inf`` if one cannot run."""
+        ms = self._kernel_ms(model, kernel)
+        moved = copies(model.graph, kernel, device)
+        copy_ms = self.links.copy_ms(moved.source, moved.destination, moved.num_bytes.astype(np.float64))
+        return float(ms[np.arange(len(ms)), device].sum() + copy_ms.sum())
+
+    def _placed_finely(self, model: Model, kernel: Int32) -> Placed:
+        """Place a partition; then again with those kernels divided whose parts would rather be on another device."""
+        first = self._placed(model, kernel)
+        divided = self._divided(model, kernel, self._placed(model, model.default))
+        second = self._placed(model, divided) if not np.array_equal(divided, kernel) else first
+        return min(first, second, key=lambda one: one.predicted_ms)
+
+    def _divided(self, model: Model, kernel: Int32, finer: Placed) -> Int32:
+        """The partition, with kernels that a finer placement has on other devices in the pieces of that one."""
+        place = finer.device[finer.kernel]
+        elsewhere = np.zeros(int(kernel.max(initial=-1)) + 1, dtype=np.bool_)
+        elsewhere[kernel[place != 0]] = True
+        piece = np.where(elsewhere[kernel], finer.kernel.astype(np.int64) + 1, 0)
+        pairs = np.stack([kernel.astype(np.int64), piece], axis=1)
+        numbers = np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int32)
+        return legalize(model.graph, encode(model.graph, numbers), self.rules)
+
+    def _placed(self, model: Model, kernel: Int32) -> Placed:
+        graph = model.graph
+        ms = self._kernel_ms(model, kernel)
+        kernels = from_kernels(graph, kernel, ms, self.targets.names)
+        result = place(
+            kernels.workload,
+            self._machine(),
+            "sequential",
+            strategy=self.strategy,
+            budget=PlacementBudget(_EVALUATIONS),
+            seed=self.seed,
+        )
+        device = kernels.device_of(result.device) if result.feasible else np.zeros(len(ms), dtype=np.int32)
+        return Placed(model, kernel, device, self.predicted_ms(model, kernel, device), copies(graph, kernel, device))
+
+    def _on_one(self, model: Model) -> Placed:
+        """FuseOps' partition on the other device that takes it whole in the least time."""
+        count = int(model.default.max(initial=-1)) + 1
+        fixed = np.zeros(count, dtype=np.bool_)
+        fixed[model.default[model.graph.fixed]] = True
+        devices = [np.where(fixed, 0, number).astype(np.int32) for number in range(1, len(self.targets.names))]
+        found = [
+            Placed(
+                model,
+                model.default,
+                device,
+                self.predicted_ms(model, model.default, device),
+                copies(model.graph, model.default, device),
+            )
+            for device in devices
+        ]
+        return min(found, key=lambda one: one.predicted_ms)
+
+    def _in_forms(self, base: tvm.IRModule, names: Sequence[str], otherwise: Model) -> Model:
+        """The model in forms; the other model if TVM refuses them or they are its own."""
+        try:
+            model = Model.with_variants(base, names, self.targets.host)
+        except UnsupportedModelError:
+            return otherwise
+        return otherwise if model.graph.structural_hash == otherwise.graph.structural_hash else model
+
+    def _kernel_ms(self, model: Model, kernel: Int32) -> Floats:
+        """Milliseconds of each kernel on each device: float64 [K, D]; ``inf`` where it does not run."""
+        graph = model.graph
+        keys = self._keys(model, kernel)
+        requests = list(model.kernels_of(kernel, keys).items())
+        taken = {key for key, one in requests if te_takes(graph, one.ops)}
+        anywhere = free_kernels(graph, kernel)
+        ms = np.zeros((len(keys), len(self.oracles)))
+        for number, oracle in enumerate(self.oracles):
+            on_host = number == 0
+            wanted = [request for request in requests if on_host or request[0] in taken]
+            known = dict(zip((key for key, _ in wanted), oracle.confirm(model.flow, graph, wanted), strict=True))
+            if on_host:
+                self.times.update(known)
+            floor_ms = 0.0 if on_host else self.links.launch_ms[number]
+            without_key = np.where(anywhere | on_host, 0.0, np.inf)  # views, and what is compiled for the host already
+            ms[:, number] = [
+                max(known.get(key, np.inf), floor_ms) if key else without_key[k] for k, key in enumerate(keys)
+            ]
+        return ms
+
+    def _keys(self, model: Model, kernel: Int32) -> list[str]:
+        return problem_of(model, self.oracles[0], self.rules, Budget(0), known=self.times).paid_keys(kernel)
+
+    def _machine(self) -> Machine:
+        count = len(self.targets.names)
+        return Machine(
+            self.targets.text,
+            tuple(Device(name, name) for name in self.targets.names),
+            self.links.bytes_per_ms,
+            self.links.latency_ms,
+            np.full((count, count), -1, dtype=np.int32),
+            overlap=False,
+        )

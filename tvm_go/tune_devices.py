@@ -1,0 +1,109 @@
+"""The devices besides the host: measure what lies between, place the model, and verify what is hopeful as a whole."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cost_model.config import MeasureConfig, RpcConfig
+from cost_model.links import links_of
+from cost_model.measure import Measurer
+from cost_model.oracle import KernelOracle
+from relay_passes.target_set import TargetSet
+from tuning_logs import PlanRecord
+from tvm_go.callbacks import TuneCallbacks
+from tvm_go.candidates import Candidates
+from tvm_go.device_search import DeviceSearch
+from tvm_go.model import Model
+from tvm_go.plan import GraphPlan
+from tvm_go.rules import Rules
+from tvm_go.verification import speedup, verified
+
+_MOST_WHOLE = 3  # placements that are built whole
+
+
+@dataclass(frozen=True)
+class PlacedPlan:
+    """A plan on several devices that was verified."""
+
+    plan: GraphPlan
+    model: Model
+    record: PlanRecord
+
+
+@contextlib.contextmanager
+def oracles_of(
+    targets: TargetSet,
+    host: KernelOracle,
+    callbacks: TuneCallbacks,
+    *,
+    measure: MeasureConfig | None,
+    rpc: RpcConfig | None,
+) -> Iterator[dict[str, KernelOracle]]:
+    """One oracle for each device, the host's first; all keep their records in one log.
+
+    Raises
+    ------
+    MeasureError
+        The server lacks a device of the set.
+    """
+    with contextlib.ExitStack() as stack:
+        found = {targets.names[0]: host}
+        for name, target in zip(targets.names[1:], targets.targets[1:], strict=True):
+            measurer = stack.enter_context(Measurer(target=target, config=measure, rpc=rpc))
+            found[name] = KernelOracle(
+                str(target), measurer, host.log, callbacks.on_measure, try_tir=False, model=host.model
+            )
+        yield found
+
+
+def best_placed(
+    targets: TargetSet,
+    oracles: Mapping[str, KernelOracle],
+    candidates: Candidates,
+    found: tuple[Model, GraphPlan, PlanRecord],
+    rules: Rules,
+    callbacks: TuneCallbacks,
+    *,
+    strategy: str,
+    seed: int,
+    times: dict[str, float],
+) -> PlacedPlan | None:
+    """The plan on several devices that is fastest as a whole, if it is faster than what was found for the host alone.
+
+    Parameters
+    ----------
+    candidates : Candidates
+        The forms that were searched.
+    found : Model, GraphPlan, PlanRecord
+        For the host alone.
+    times : dict of str to float
+        Milliseconds of kernels on the host that are known, by key.
+    """
+    host_model, host_plan, host_record = found
+    host = next(iter(oracles.values()))
+    served = [oracle.measurer.served().model for oracle in oracles.values()]
+    links = links_of(targets, host.measurer.connection, host.log, device_model="; ".join(served))
+    search = DeviceSearch(targets, list(oracles.values()), links, rules, strategy, seed, times)
+    own = np.zeros(host_plan.num_kernels, dtype=np.int32)
+    alike = on_set(host_plan, targets)
+    host.log.append(replace(host_record, target=targets.text, plan_key=alike.key, plan=alike.to_json()))
+    host_ms = search.predicted_ms(host_model, host_plan.kernel, own)
+    best: PlacedPlan | None = None
+    hopeful = search.candidates(candidates.base, candidates.names, host_model, host_plan.kernel, host_ms)
+    for placed in hopeful[:_MOST_WHOLE]:
+        plan = search.plan_of(placed, **{**host_plan.provenance, "placement": strategy, "host_predicted_ms": host_ms})
+        record = verified(candidates.default, placed.model, plan, host.model, host, ablate=False)
+        callbacks.on_plan(record)
+        to_beat = host_record if best is None else best.record
+        if record.verdict == "faster" and speedup(record) > speedup(to_beat):
+            best = PlacedPlan(plan, placed.model, record)
+    return best
+
+
+def on_set(plan: GraphPlan, targets: TargetSet) -> GraphPlan:
+    """A plan for the host alone as one for the target set."""
+    return replace(plan, target=targets.text)
