@@ -21,14 +21,13 @@ from tests.relay_passes.placed_models import MODELS, TARGETS, Placing, in_placea
 from tests.relay_passes.test_extract import typed
 from tvm_go.copies import copies
 from tvm_go.errors import PlanError
-from tvm_go.graph import Int32
+from tvm_go.graph import Int32, item_bytes
 from tvm_go.kernels import free_kernels
 from tvm_go.lowering import TE, TIR, Lowering
 from tvm_go.plan import GraphPlan
 
 _BUILD_S = 120.0
 _TYPES = [target.get_target_device_type() for target in TARGETS.targets]
-_BYTES = {"float32": 4, "int32": 4, "bool": 1}
 
 Build = Callable[..., Path]
 
@@ -65,7 +64,7 @@ def copies_in(graph_json: str) -> list[tuple[tuple[int, int], int, int, int]]:
         if node["op"] == "tvm_op" and node["attrs"]["func_name"] == "__copy":
             ((source, index, _),) = node["inputs"]
             read, made = graph["node_row_ptr"][source] + index, graph["node_row_ptr"][number]
-            num_bytes = int(np.prod(attributes["shape"][made])) * _BYTES[attributes["dltype"][made]]
+            num_bytes = int(np.prod(attributes["shape"][made])) * item_bytes(attributes["dltype"][made])
             devices = (_TYPES.index(attributes["device_index"][entry]) for entry in (read, made))
             found.append(((source, index), *devices, num_bytes))
     return found  # type: ignore[return-value]
