@@ -11,12 +11,15 @@ from typing import Any
 
 import tvm
 from tvm.driver.tvmc import compiler, frontends
+from tvm.driver.tvmc.composite_target import get_codegen_names
 from tvm.driver.tvmc.main import register_parser
 from tvm.driver.tvmc.model import TVMCModel, TVMCPackage
 
+from relay_passes.back_ends import check_back_end
+from relay_passes.export import cross_compiler_of
 from relay_passes.library import ONCE
 from relay_passes.lowering import PASS_CONFIG, lowering_scope, planned_chooser
-from relay_passes.targets import as_target, build_scopes, native_target_text
+from relay_passes.targets import as_target, build_scopes, target_text
 from tvm_go.errors import PlanError, UsageError
 from tvm_go.model import planned
 from tvm_go.plan import GraphPlan
@@ -82,12 +85,13 @@ def compile_model(
     True
     """
     if plan is None:
-        text = native_target_text() if target is None or target.strip() == "native" else target
-        return compiler.compile_model(model, text, **options)
+        text, linker = _stock_target("native" if target is None else target)
+        return compiler.compile_model(model, text, **{"cross": linker, **options})
     _check_options(options, options.get("opt_level", 3))
     plan = plan if isinstance(plan, GraphPlan) else GraphPlan.load(plan)
     options = {"package_path": None, **options}
     options["package_path"] = str(options["package_path"] or model.default_package_path())
+    options.setdefault("cross", cross_compiler_of(_target_of(plan, target)))
     with _by_plan(model, plan, target, options.pop("disabled_pass", None)) as (applied, text, more):
         configs = [*(options.pop("pass_context_configs", None) or []), *more["pass_config"]]
         compiler.compile_model(
@@ -101,14 +105,14 @@ def compile_model(
 def drive_compile(args: argparse.Namespace) -> int:
     """Compile, by a plan if one is given."""
     check_output(Path(args.output), "the library")
-    if args.target is not None and args.target.strip() == "native":
-        args.target = native_target_text()
     if args.graph_plan is None:
-        args.target = args.configured_target if args.target is None else args.target
+        args.target, linker = _stock_target(args.configured_target if args.target is None else args.target)
+        args.cross_compiler = args.cross_compiler or linker
         return int(compiler.drive_compile(args))
     _check_options(vars(args), args.opt_level)
     plan = GraphPlan.load(args.graph_plan)
-    _target_of(plan, args.target)  # before the model is read
+    target = _target_of(plan, args.target)  # before the model is read
+    args.cross_compiler = args.cross_compiler or cross_compiler_of(target)
     model = load_model(args.FILE, args.model_format, args.input_shapes)
     with _by_plan(model, plan, args.target, args.disabled_pass) as (applied, args.target, more):
         args.disabled_pass = more["disabled_pass"]
@@ -121,22 +125,32 @@ def drive_compile(args: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _by_plan(
-    model: TVMCModel, plan: GraphPlan, target_text: str | None, disabled: list[str] | None
+    model: TVMCModel, plan: GraphPlan, text: str | None, disabled: list[str] | None
 ) -> Iterator[tuple[tvm.IRModule, str, dict[str, list[str]]]]:
     """The model in the plan's forms and kernels, its target, and what stock compile has to be told to keep them."""
-    target = _target_of(plan, target_text)
+    target = _target_of(plan, text)
     applied = planned(model.mod, model.params, plan)
     with build_scopes(target):
         chooser = planned_chooser(applied, target)
-    text = plan.target if target_text is None or target_text.strip() == "native" else target_text
     more = {"disabled_pass": [*(disabled or []), *ONCE], "pass_config": []}
     if chooser is None:
-        yield applied, text, more
+        yield applied, plan.target, more
         return
     more["pass_config"] = [f"{key}={value}" for key, value in PASS_CONFIG.items()]
     with lowering_scope(chooser, target):
-        yield applied, text, more
+        yield applied, plan.target, more
     chooser.check()
+
+
+def _stock_target(text: str) -> tuple[str, str | None]:
+    """A target as tvmc takes it, and what must link for it; tvmc itself judges lists of targets and TVM's codegens."""
+    text = target_text(text)
+    kinds = {*get_codegen_names(), *map(str, tvm.target.Target.list_kinds())}
+    if any(part.split()[0] in kinds for part in text.split(",")[1:] if part.split()):
+        return text, None
+    target = as_target(text)
+    check_back_end(target)
+    return text if str(target) == str(tvm.target.Target(text)) else str(target), cross_compiler_of(target)
 
 
 def _target_of(plan: GraphPlan, text: str | None) -> tvm.target.Target:
