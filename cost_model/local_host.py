@@ -9,8 +9,10 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from cost_model.runtime_choice import runtime_environment
 from tvm_go.errors import MeasureError
 
 _START_TIMEOUT_S = 60.0
@@ -26,10 +28,13 @@ class LocalHost:
         The key that the server registers.
     work_dir : pathlib.Path
         Where its stderr and the sessions' temporary files go.
+    devices : sequence of str
+        TVM's names of the devices that it must have.
     """
 
-    def __init__(self, *, key: str, work_dir: Path) -> None:
+    def __init__(self, *, key: str, work_dir: Path, devices: Sequence[str]) -> None:
         self._key = key
+        self._environment = runtime_environment(devices)
         self._work_dir = work_dir
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
@@ -52,7 +57,12 @@ class LocalHost:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env={"TVM_NUM_THREADS": str(len(os.sched_getaffinity(0))), **os.environ, "TMPDIR": str(self._work_dir)},
+                env={
+                    "TVM_NUM_THREADS": str(len(os.sched_getaffinity(0))),
+                    **os.environ,
+                    **self._environment,
+                    "TMPDIR": str(self._work_dir),
+                },
                 start_new_session=True,
             )
         stdout = self._process.stdout

@@ -22,6 +22,8 @@ from cost_model.rpc import RpcConnection
 from cost_model.runner import KernelRunner
 from cost_model.served_device import ServedDevice, served_device
 from cost_model.work_dir import make_work_dir
+from relay_passes.back_ends import check_back_end
+from relay_passes.export import cross_compiler_of
 from relay_passes.targets import as_target
 
 __all__ = ["ErrorKind", "KernelResult", "KernelTask", "MeasureConfig", "Measurer", "RpcConfig"]
@@ -41,6 +43,8 @@ class Measurer:
         How to build and time.
     rpc : RpcConfig or None
         An existing tracker; None starts our own tracker and server on loopback.
+    connection : RpcConnection or None
+        One that is shared with others, in place of one of its own; it is not closed.
 
     Attributes
     ----------
@@ -52,18 +56,26 @@ class Measurer:
     Raises
     ------
     tvm_go.errors.UsageError
-        TVM does not know the target.
+        TVM does not know the target, was built without its back end, or its cross compiler is missing.
     """
 
     def __init__(
-        self, *, target: str | tvm.target.Target, config: MeasureConfig | None = None, rpc: RpcConfig | None = None
+        self,
+        *,
+        target: str | tvm.target.Target,
+        config: MeasureConfig | None = None,
+        rpc: RpcConfig | None = None,
+        connection: RpcConnection | None = None,
     ) -> None:
         parsed = as_target(target)
+        check_back_end(parsed)
+        cross_compiler_of(parsed)  # missing, it would fail every kernel
         self._target = parsed
         self._target_json = tvm.ir.save_json(parsed)
         self._device_kind = tvm.runtime.Device.MASK2STR[parsed.get_target_device_type()]
         self._config = config or MeasureConfig()
-        self.connection = RpcConnection(rpc)
+        self._own_connection = connection is None
+        self.connection = RpcConnection(rpc, devices=(self._device_kind,)) if connection is None else connection
         self.build_seconds = 0.0
         self.run_seconds = 0.0
         self._work_dir: Path | None = None
@@ -166,7 +178,8 @@ class Measurer:
         if self._runner is not None:
             self._runner.close()
             self._runner = None
-        self.connection.close()
+        if self._own_connection:
+            self.connection.close()
         if self._work_dir is not None:
             shutil.rmtree(self._work_dir, ignore_errors=True)
             self._work_dir = None

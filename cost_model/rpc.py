@@ -9,7 +9,7 @@ import socket
 import struct
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,10 +48,13 @@ class RpcConnection:
     ----------
     rpc : RpcConfig or None
         An existing tracker; None starts our own tracker and server on loopback when they are first needed.
+    devices : sequence of str
+        TVM's names of the devices that our own server must have.
     """
 
-    def __init__(self, rpc: RpcConfig | None = None) -> None:
+    def __init__(self, rpc: RpcConfig | None = None, *, devices: Sequence[str] = ("cpu",)) -> None:
         self._rpc = rpc
+        self._devices = devices
         self._local: LocalHost | None = None
         self._local_dir: Path | None = None
 
@@ -88,7 +91,7 @@ class RpcConnection:
             return RpcAddress(self._rpc.tracker_host, self._rpc.tracker_port, self._rpc.key)
         if self._local is None:
             self._local_dir = make_work_dir()
-            self._local = LocalHost(key=_LOCAL_KEY, work_dir=self._local_dir)
+            self._local = LocalHost(key=_LOCAL_KEY, work_dir=self._local_dir, devices=self._devices)
         self._local.start()
         return RpcAddress("127.0.0.1", self._local.port, _LOCAL_KEY)
 

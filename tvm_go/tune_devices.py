@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cost_model.config import MeasureConfig, RpcConfig
+from cost_model.config import MeasureConfig
 from cost_model.links import links_of
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
@@ -41,7 +41,6 @@ def oracles_of(
     callbacks: TuneCallbacks,
     *,
     measure: MeasureConfig | None,
-    rpc: RpcConfig | None,
 ) -> Iterator[dict[str, KernelOracle]]:
     """One oracle for each device, the host's first; all keep their records in one log.
 
@@ -53,7 +52,7 @@ def oracles_of(
     with contextlib.ExitStack() as stack:
         found = {targets.names[0]: host}
         for name, target in zip(targets.names[1:], targets.targets[1:], strict=True):
-            measurer = stack.enter_context(Measurer(target=target, config=measure, rpc=rpc))
+            measurer = stack.enter_context(Measurer(target=target, config=measure, connection=host.measurer.connection))
             found[name] = KernelOracle(
                 str(target), measurer, host.log, callbacks.on_measure, try_tir=False, model=host.model
             )

@@ -23,6 +23,8 @@ from cost_model.predictor import Predictor
 from cost_model.pretrained import cost_model_of
 from cost_model.probes import measure_probes
 from cost_model.provenance import host_cpu, versions
+from cost_model.rpc import RpcConnection
+from relay_passes.back_ends import check_back_end
 from relay_passes.target_set import TargetSet
 from relay_passes.targets import is_cpu
 from tuning_logs import PlanRecord, TuningLog
@@ -106,14 +108,15 @@ def tune_graph(
     targets = TargetSet.parse(target)
     parsed = targets.host
     for one in targets.targets:
-        _check_back_end(one)
+        check_back_end(one)
     lower = "lowering" in decide and is_cpu(parsed)
     tuned = tuned_lowerings(parsed, shipped=shipped_records and lower, extra=extra_records)
     regressor = cost_model_of(cost_model, isa=isa_of(parsed), target=str(parsed)) if cost_model is not None else None
     watch, teller = Stopwatch(), Teller(callbacks, budget=budget, kernel_trials=kernel_trials)
     with contextlib.ExitStack() as scopes:
         records = scopes.enter_context(_log_of(log))
-        measurer = scopes.enter_context(Measurer(target=parsed, config=measure, rpc=rpc))
+        connection = scopes.enter_context(RpcConnection(rpc, devices=targets.names))
+        measurer = scopes.enter_context(Measurer(target=parsed, config=measure, connection=connection))
         with watch.stage("prepare", callbacks):
             known = shipped_forms(isa_of(parsed)) if shipped_records else {}
             vary = "variants" in decide
@@ -125,7 +128,7 @@ def tune_graph(
                 "is the file whole, and does the model have inputs?"
             )
         oracle = KernelOracle(str(parsed), measurer, records, callbacks.on_measure, tuned, try_tir=lower, model=name)
-        oracles = scopes.enter_context(oracles_of(targets, oracle, callbacks, measure=measure, rpc=rpc))
+        oracles = scopes.enter_context(oracles_of(targets, oracle, callbacks, measure=measure))
         limits = Budget(kernels=budget, seconds=seconds)
         times: dict[str, float] = {}  # of all kernels that were asked for, by key
 
@@ -254,18 +257,6 @@ def tunable_kernels(model: Model, kernel: Int32, keys: Sequence[str]) -> list[Tu
         TunableKernel(key, one, model.flow, model.graph, counts[key])
         for key, one in model.kernels_of(kernel, keys).items()
     ]
-
-
-def _check_back_end(target: tvm.target.Target) -> None:
-    """TVM finds out only when it builds the first kernel."""
-    kind = target.kind.name
-    if tvm.get_global_func(f"target.build.{kind}", allow_missing=True) is None:
-        kinds = sorted(str(name) for name in tvm.target.Target.list_kinds())
-        present = [name for name in kinds if tvm.get_global_func(f"target.build.{name}", allow_missing=True)]
-        raise UsageError(
-            f"this TVM was built without the back end '{kind}' of target '{target}'; it has {', '.join(present)}: "
-            f"choose one of these, or install a TVM with {kind}"
-        )
 
 
 def _provenance(problem: Problem, strategy_name: str, seed: int, name: str) -> dict[str, Any]:

@@ -8,15 +8,13 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
-import tvm
 from tvm.driver.tvmc.main import register_parser
 
 from cost_model import server
-from cost_model.opencl_runtime import LIBRARY, RuntimeBuildError, runtime_folder
 from cost_model.rpc import reach_tracker
+from cost_model.runtime_choice import runtime_environment
 from relay_passes.error_text import meaningful_lines
 from tvm_go.errors import MeasureError, UsageError
 from tvm_go.tvmc.errors import one_line
@@ -61,7 +59,7 @@ def drive_serve(args: argparse.Namespace) -> int:
     host, port = tracker_address(args.tracker, "--tracker")
     if not args.key.strip() or ":" in args.key or " " in args.key:
         raise UsageError(f"--key is '{args.key}'; it must be a word without colons, for instance board")
-    environment = {**os.environ, **_runtime(args.device, args.runtime)}
+    environment = {**os.environ, **runtime_environment([args.device], args.runtime)}
     reach_tracker(host, port, "--tracker")
     served = _describe(environment)
     if args.device != "cpu" and args.device not in served["devices"]:
@@ -74,21 +72,6 @@ def drive_serve(args: argparse.Namespace) -> int:
     if args.reported_host:
         command += ["--reported-host", args.reported_host]
     os.execve(sys.executable, command, environment)
-
-
-def _runtime(device: str, folder: str | None) -> dict[str, str]:
-    """Environment variables that choose a runtime which has the device."""
-    if folder is None and (device == "cpu" or tvm.get_global_func(f"device_api.{device}", allow_missing=True)):
-        return {}
-    try:
-        chosen = Path(folder) if folder else runtime_folder()
-    except RuntimeBuildError as error:
-        raise UsageError(str(error)) from error
-    if not (chosen / LIBRARY).is_file():
-        where = f"--runtime '{folder}' holds no {LIBRARY}" if folder else f"the installed TVM has no {device}"
-        advice = "build one, once, with tools/build_opencl_runtime or 'python -m cost_model.opencl_runtime'"
-        raise UsageError(f"{where}: {advice} (6 minutes of CPU time)")
-    return {"TVM_LIBRARY_PATH": str(chosen.resolve()), "TVM_USE_RUNTIME_LIB": "1"}
 
 
 def _describe(environment: dict[str, str]) -> dict[str, Any]:
