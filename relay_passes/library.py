@@ -12,6 +12,7 @@ from tvm import relay
 from tvm.contrib import graph_executor
 
 from relay_passes.apply import regroup
+from relay_passes.back_ends import check_back_end
 from relay_passes.dataflow import Dataflow, with_main
 from relay_passes.export import export_library
 from relay_passes.lowering import Chooser, lowering_scope, pass_config, planned_chooser
@@ -51,6 +52,8 @@ def build_module(mod: tvm.IRModule, target: tvm.target.Target | Sequence[tvm.tar
         Of the one device, or of each device that kernels may be placed on, the CPU's first.
     """
     host, *others = [target] if isinstance(target, tvm.target.Target) else target
+    for one in (host, *others):
+        check_back_end(one)
 
     def build() -> Any:
         return relay.build(mod, [host, *others] if others else host, **options)
