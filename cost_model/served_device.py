@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,7 @@ def served_device(connection: RpcConnection, target: tvm.target.Target) -> Serve
     """
     kind = tvm.runtime.Device.MASK2STR[target.get_target_device_type()]
     if connection.is_local and kind == "cpu":
+        _check_this_machine(target)
         return ServedDevice(kind, host_cpu())  # that server is this machine
     exists, info = connection.run(lambda session: _ask(session, kind), session_timeout_s=_SESSION_S)
     server = _server_name(connection)
@@ -82,6 +84,16 @@ def _device_model(device: dict[str, Any]) -> str:
 
 def _server_name(connection: RpcConnection) -> str:
     return "our own server" if connection.is_local else f"the server with key '{connection.address().key}'"
+
+
+def _check_this_machine(target: tvm.target.Target) -> None:
+    compiled_for, machine = architecture_of(target), platform.machine()
+    if compiled_for != architecture_of(tvm.target.Target("llvm")):
+        raise MeasureError(
+            f"the target compiles for {compiled_for}, and this machine is {machine}: "
+            "name a server to measure on with --rpc-tracker and --rpc-key ('tvm-go serve' starts one), "
+            "or take the target 'native'"
+        )
 
 
 def _check_architecture(target: tvm.target.Target, machine: str, server: str) -> None:
