@@ -6,15 +6,20 @@ import math
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import tvm
 from tvm import relay
 
-from cost_model import build_worker, runner
+from cost_model import build_worker, run_worker, runner
+from cost_model.build_worker import BuiltKernel
 from cost_model.config import RpcConfig
 from cost_model.kernel_result import ErrorKind, KernelResult
 from cost_model.measure import MeasureConfig, Measurer
 from cost_model.rpc import RpcConnection, tracker_summary
+from cost_model.stage_file import StageFile
+from relay_passes.targets import as_target
 from tests.cost_model.faults import faulty_build
 from tests.cost_model.kernels import add_relu, dense_add, parameter, slow_matmul, task, two_anchors
 from tests.servers import running_server, running_tracker, start_server, stop_server
@@ -94,6 +99,32 @@ def test_a_schedule_without_threads_is_a_failure_with_a_reason(measurer: Measure
     (result,) = measurer.measure([task([x, w], blocked, num_ops=1)])
     assert result.error_kind in (ErrorKind.BUILD_ERROR, ErrorKind.RUN_ERROR)
     assert result.error_msg
+
+
+def test_a_library_is_sent_once_for_all_its_kernels(
+    opencl_server: RpcConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    load = run_worker.load_library
+
+    def load_and_note(session: Any, path: str) -> Any:
+        sent.append(path)
+        return load(session, path)
+
+    monkeypatch.setattr(run_worker, "load_library", load_and_note)
+    tasks = (add_relu(8), dense_add(16), add_relu(24))
+    path = str(tmp_path / "kernels.so")
+    built = build_worker.build_kernels(tasks, tvm.ir.save_json(as_target(TARGET)), path, StageFile(tmp_path / "stage"))
+    connection = RpcConnection(opencl_server)
+    connection.check(patient=True)
+    run_worker.open_current(connection.address(), "opencl", None, 60.0)
+    try:
+        for kernel in built:
+            assert isinstance(kernel, BuiltKernel)
+            assert run_worker.run_kernel(kernel, CONFIG).error == ""
+    finally:
+        run_worker.close_current()
+    assert sent == [path]
 
 
 def test_wrong_numbers_are_found(measurer: Measurer, monkeypatch: pytest.MonkeyPatch) -> None:
