@@ -116,6 +116,8 @@ def main() -> None:
         build_runtime(folder, flags)
     except RuntimeBuildError as error:
         sys.exit(f"build_opencl_runtime: {error}")
+    except OSError as error:
+        sys.exit(f"build_opencl_runtime: {error.strerror}: {error.filename}; choose another folder with --output")
     print(folder)
 
 
@@ -128,7 +130,7 @@ def _build(folder: Path, flags: Sequence[str]) -> None:
         )
     if missing := [program for program in _PROGRAMS if shutil.which(program) is None]:
         packages = " ".join(_PROGRAMS[program] for program in missing)
-        raise RuntimeBuildError(f"{', '.join(missing)} not found; install it (on Debian: apt-get install {packages})")
+        raise RuntimeBuildError(f"{', '.join(missing)} not found: install (on Debian: apt-get install {packages})")
     _say(f"building {LIBRARY} with OpenCL from {sources}; takes about 6 minutes of CPU time")
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as name:
