@@ -1,4 +1,4 @@
-"""The plan viewer: a plan, or a placement, as one HTML page that needs no network (docs/viewer.md)."""
+"""Pages that need no network: the viewer of a plan or a placement (docs/viewer.md), the report of a run."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from tvm_go.report.page import framed, page
 from tvm_go.report.plan_scene import plan_scene
+from tvm_go.report.run_page import run_page
 from tvm_go.report.split_scene import split_scene
 
 if TYPE_CHECKING:
     from tvm_go.plan import GraphPlan
 
-__all__ = ["framed", "page", "plan_page", "plan_scene", "split_scene"]
+__all__ = ["framed", "page", "plan_page", "plan_scene", "run_page", "split_scene"]
 
 
 def plan_page(plan: GraphPlan, against: GraphPlan | None = None) -> str:

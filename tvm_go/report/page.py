@@ -39,15 +39,15 @@ def page(scene: Scene) -> str:
     changes = "<p>There is no other plan to compare with: this is TVM's default, or the plan names none.</p>"
     if comparison is not None:
         changes = change_table(comparison, scene)
-    return Template(_text("viewer/page.html")).substitute(
+    return Template(resource("viewer/page.html")).substitute(
         title=escape(scene.title),
         facts=facts,
-        style=_text("viewer/viewer.css"),
+        style=resource("viewer/look.css") + resource("viewer/viewer.css"),
         kernels=kernel_table(scene),
         changes=changes,
         data=packed(scene),
         layout=base64.b64encode(_bytes("vendor/elk-worker.min.js.gz")).decode(),
-        script="\n".join(_text(f"viewer/{name}") for name in SCRIPTS),
+        script="\n".join(resource(f"viewer/{name}") for name in SCRIPTS),
     )
 
 
@@ -61,5 +61,6 @@ def _bytes(path: str) -> bytes:
     return resources.files("tvm_go.report").joinpath(path).read_bytes()
 
 
-def _text(path: str) -> str:
+def resource(path: str) -> str:
+    """A file that comes with the package, as text."""
     return _bytes(path).decode()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 
 import numpy as np
 
 from tvm_go.report.changes import Comparison
+from tvm_go.report.html_table import table
 from tvm_go.report.scene import Scene
 from tvm_go.report.words import amount, labels, milliseconds
 
@@ -107,18 +107,5 @@ def _members(group: np.ndarray[tuple[int], np.dtype[np.int32]]) -> dict[int, lis
 def _table(
     name: str, caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]], kernels: Sequence[int]
 ) -> str:
-    head = "".join(f'<th scope="col"{_numeric(column)}>{escape(column)}</th>' for column in columns)
-    body = "".join(
-        f'<tr data-kernel="{kernel}">'
-        + "".join(f"<td{_numeric(column)}>{escape(cell)}</td>" for column, cell in zip(columns, row, strict=True))
-        + "</tr>\n"
-        for kernel, row in zip(kernels, rows, strict=True)
-    )
-    return (
-        f'<table id="{name}"><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{body}</tbody></table>"
-    )
-
-
-def _numeric(column: str) -> str:
-    return ' class="number"' if column in _NUMERIC else ""
+    attributes = (f'data-kernel="{kernel}"' for kernel in kernels)
+    return table(name, caption, columns, rows, numeric=_NUMERIC, row_attributes=attributes)

@@ -7,20 +7,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from tvm_go.report.verdict import verdict_line
+from tvm_go.report.words import milliseconds
 from tvm_go.result import KernelLine, TuneResult
 
 _LONGEST_KERNELS = 10
 _CHANGED_KERNELS = 10  # shown beyond the longest
 _OPS_WIDTH = 52
-_VERDICTS = {
-    "faster": "the plan is faster beyond noise, and its outputs agree with TVM's default",
-    "same": "no difference beyond noise: TVM's default plan is returned",
-    "slower": "measured as a whole the plan is slower: TVM's default plan is returned",
-    "wrong": "the plan's outputs differ: TVM's default plan is returned",
-    "failed": "the plan could not be built or run as a whole: TVM's default plan is returned",
-    "default": "the search found nothing faster than TVM's default plan, which is returned",
-    "interrupted": "interrupted before the plan was verified",
-}
 
 
 def render(result: TuneResult, plan_path: Path, console: Console, *, brief: bool) -> None:
@@ -36,24 +29,16 @@ def render(result: TuneResult, plan_path: Path, console: Console, *, brief: bool
     console.print(f"{verdict_line(result)}; plan: {plan_path}", highlight=False, soft_wrap=True)
 
 
-def verdict_line(result: TuneResult) -> str:
-    """The outcome in one sentence."""
-    text = _VERDICTS[result.verdict] + (f" ({result.error})" if result.error else "")
-    if result.verdict == "interrupted":
-        return text
-    return f"{_ms(result.default_ms)} ms -> {_ms(result.plan_ms)} ms ({result.speedup:.3f}x): {text}"
-
-
 def _comparison(result: TuneResult) -> Table:
     table = Table(title="Whole model, both builds timed in turns", title_justify="left")
     for column in ("", "ms", "speed-up", "99 % interval", "kernels"):
         table.add_column(column, justify="left" if not column else "right")
-    table.add_row("TVM's default", _ms(result.default_ms), "1.000", "", str(result.kernels_default))
+    table.add_row("TVM's default", milliseconds(result.default_ms), "1.000", "", str(result.kernels_default))
     interval = f"{result.ratio_low:.3f} .. {result.ratio_high:.3f}"
     name = "plan" if result.verdict == "faster" else "plan found, not returned"
     if result.verdict != "default":
         found_kernels = str(result.kernels_found)
-        table.add_row(name, _ms(result.found_ms), f"{result.ratio:.3f}", interval, found_kernels)
+        table.add_row(name, milliseconds(result.found_ms), f"{result.ratio:.3f}", interval, found_kernels)
     return table
 
 
@@ -82,7 +67,9 @@ def _kernels(result: TuneResult) -> Table:
     table.add_column("ops")
     for line in lines:
         share = f"{100 * line.ms * line.count / total:.1f} %"
-        table.add_row(_ms(line.ms), str(line.count), share, line.lowering, line.change or "same", _short(line.ops))
+        table.add_row(
+            milliseconds(line.ms), str(line.count), share, line.lowering, line.change or "same", _short(line.ops)
+        )
     return table
 
 
@@ -100,10 +87,6 @@ def _effort(result: TuneResult) -> str:
     kernels += f", {result.predicted} kernels predicted only" if result.predicted else ""
     total = sum(result.seconds.values())
     return f"{kernels}{f'; unusable: {failures}' if failures else ''}\ntime: {total:.1f} s ({parts})"
-
-
-def _ms(value: float) -> str:
-    return f"{value:.4f}" if value < 1 else f"{value:.3f}"
 
 
 def _short(ops: str) -> str:
