@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tvm_go.board import summary_writer
+
 Row = Mapping[str, float]
 
 
@@ -21,7 +23,8 @@ class Journal:
 
     def __init__(self, folder: Path | None) -> None:
         self.path = None if folder is None else folder / "journal.jsonl"
-        self.board = _board(folder)
+        new_writer = None if folder is None else summary_writer()
+        self.board: Any | None = None if new_writer is None else new_writer(str(folder))
 
     def write(self, step: int, row: Row) -> None:
         """Append one row."""
@@ -38,14 +41,3 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         if self.board is not None:
             self.board.close()
-
-
-def _board(folder: Path | None) -> Any:
-    """A writer of TensorBoard, or None where its package is missing."""
-    if folder is None:
-        return None
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ModuleNotFoundError:
-        return None
-    return SummaryWriter(str(folder))
