@@ -68,7 +68,7 @@ def interrupted(message: str = "") -> int:
     return INTERRUPTED
 
 
-def check_output(path: Path, what: str) -> None:
+def check_output(path: Path, what: str, *, option: str = "-o") -> None:
     """Make sure, before anything is spent, that a file can be written.
 
     Raises
@@ -86,4 +86,6 @@ def check_output(path: Path, what: str) -> None:
         except OSError as error:
             reason = f"{error.strerror}: {path.parent}"
     if reason is not None:
-        raise UsageError(f"cannot write {what} to '{path}' ({reason}); choose a file in an existing folder with -o")
+        raise UsageError(
+            f"cannot write {what} to '{path}' ({reason}); choose a file in an existing folder with {option}"
+        )

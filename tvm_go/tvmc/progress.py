@@ -1,17 +1,22 @@
-"""Progress of a tuning run: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a tuning run: a view that follows it on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
 
-from tuning_logs import KernelRecord
-from tvm_go.callbacks import Progress as Known
+from tuning_logs import KernelRecord, PlanRecord
+from tvm_go.callbacks import Progress as Told
 from tvm_go.callbacks import TuneCallbacks
+from tvm_go.run_record import RunRecord
+from tvm_go.tvmc.remaining import clock, remaining_s
 
 _STAGES = {
     "prepare": "preparing the graph",
@@ -20,103 +25,134 @@ _STAGES = {
     "search": "searching",
     "tune": "tuning kernels",
     "verify": "verifying the plan",
+    "devices": "placing kernels on devices",
 }
-_COUNTED = ("default", "variants", "search", "tune")  # stages that ask for kernels, one after the other
+_COUNTED = ("default", "variants", "search")  # stages that ask for kernels, one after the other
 _LINE_EVERY_S = 10.0
+_FRAMES_PER_S = 8
 
 
 @contextlib.contextmanager
-def progress_on(console: Console, *, budget: int, quiet: bool) -> Iterator[KernelCounter]:
-    """Callbacks that show a run; silent ones if ``quiet``."""
+def progress_on(
+    console: Console, run: RunRecord, *, budget: int, seconds: float, quiet: bool
+) -> Iterator[TuneCallbacks]:
+    """Callbacks that show a run, which is told before they are; silent ones if ``quiet``.
+
+    Parameters
+    ----------
+    budget, seconds
+        Limits of the run.
+    """
     if quiet:
-        yield KernelCounter(budget)
+        yield TuneCallbacks()
     elif console.is_terminal:
+        view = _View(run, budget, seconds)
+        with Live(
+            console=console, transient=True, get_renderable=view.renderable, refresh_per_second=_FRAMES_PER_S
+        ) as live:
+            view.live = live
+            yield view
+    else:
+        yield _Lines(console, run, budget)
+
+
+class _View(TuneCallbacks):
+    """A few lines that are drawn again and again."""
+
+    def __init__(self, run: RunRecord, budget: int, seconds: float) -> None:
+        self.run, self.budget, self.seconds = run, budget, seconds
+        self.live: Live | None = None
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=12),
+            BarColumn(bar_width=16),
             TextColumn("{task.fields[state]}"),
-            TimeElapsedColumn(),
         )
-        with Progress(*columns, console=console, transient=True) as progress:
-            yield _Bar(progress, budget)
-    else:
-        yield _Lines(console, budget)
-
-
-class KernelCounter(TuneCallbacks):
-    """Keeps what a display shows; shows nothing itself.
-
-    Attributes
-    ----------
-    failures : int
-        Measurements, of a kernel in one lowering, that cannot be used.
-    """
-
-    def __init__(self, budget: int) -> None:
-        self.budget = budget
-        self.stage = "prepare"
-        self.failures = 0
-        self._known: set[str] = set()
-        self.best = ""
-
-    @property
-    def kernels(self) -> int:
-        """Kernels whose time is known, measured or from the log, be it in one lowering or several."""
-        return len(self._known)
+        self.bar = Progress(*columns)
+        self.bar.add_task("", total=None, state="")
 
     def on_stage(self, name: str) -> None:
-        self.stage = name
-        self.show(urgent=True)
+        if self.live is not None:
+            self.live.refresh()  # a stage that ends before the next frame is seen too
+
+    def renderable(self) -> RenderableType:
+        run = self.run
+        done, total = _done(run, self.budget)
+        counted = f"{done}/{total} {'schedules' if run.stage == 'tune' else 'kernels'}  " if total else ""
+        left = remaining_s(run, self.budget, self.seconds)
+        state = f"{counted}{clock(run.seconds)}" + (f", at most {clock(left)} left" if left is not None else "")
+        # No total: the bar only moves, for the end is not known.
+        description = _STAGES.get(run.stage, "loading the model")
+        self.bar.update(self.bar.task_ids[0], total=total or None, completed=done, description=description, state=state)
+        return Group(self.bar.get_renderable(), _facts(run))
+
+
+class _Lines(TuneCallbacks):
+    """A line at each stage, and now and then between."""
+
+    def __init__(self, console: Console, run: RunRecord, budget: int) -> None:
+        self.console, self.run, self.budget = console, run, budget
+        self.last = time.monotonic()
+
+    def on_stage(self, name: str) -> None:
+        self._print()
 
     def on_measure(self, record: KernelRecord, from_log: bool) -> None:
-        self._known.add(record.key)
-        self.failures += not record.succeeded
-        self.show()
+        self._print_if_due()
 
-    def on_progress(self, progress: Known) -> None:
-        if progress.best_ms < float("inf"):
-            self.best = f", best sum {progress.best_ms:.3f} of {progress.default_ms:.3f} ms"
-        self.show()
+    def on_progress(self, progress: Told) -> None:
+        self._print_if_due()
 
-    def state(self) -> str:
-        """What is known so far."""
-        count = f"{self.kernels}/{max(self.budget, self.kernels)}" if self.stage in _COUNTED else f"{self.kernels}"
-        failures = f", {self.failures} unusable" if self.failures else ""
-        return f"{count} kernels{self.best}{failures}"
+    def _print_if_due(self) -> None:
+        if time.monotonic() - self.last > _LINE_EVERY_S:
+            self._print()
 
-    def show(self, *, urgent: bool = False) -> None:
-        """Bring the display up to date."""
+    def _print(self) -> None:
+        self.last = time.monotonic()
+        run = self.run
+        done, total = _done(run, self.budget)
+        parts = [f"{done}/{total} schedules" if run.stage == "tune" else f"{done}/{total} kernels"] if total else []
+        if not total and run.kernels:
+            parts.append(f"{len(run.kernels)} kernels")
+        if run.best_ms < math.inf:
+            parts.append(f"best sum {run.best_ms:.3f} of {run.progress.default_ms:.3f} ms")
+        if run.failures:
+            parts.append(f"{run.failures.total()} unusable")
+        state = f": {', '.join(parts)}" if run.kernels else ""
+        self.console.print(f"{run.seconds:6.1f} s  {_STAGES[run.stage]}{state}", highlight=False, soft_wrap=True)
 
 
-class _Bar(KernelCounter):
-    def __init__(self, progress: Progress, budget: int) -> None:
-        super().__init__(budget)
-        self.progress = progress
-        self.bar = progress.add_task(_STAGES[self.stage], total=None, state="")
+def _done(run: RunRecord, budget: int) -> tuple[int, int]:
+    """How far the stage is, and its end; 0 for an end that is not known."""
+    if run.stage == "tune":
+        return run.progress.trials, run.progress.kernel_trials
+    kernels = len(run.kernels)
+    return (kernels, max(budget, kernels)) if run.stage in _COUNTED else (0, 0)
 
-    def show(self, *, urgent: bool = False) -> None:
-        counted = self.stage in _COUNTED
-        self.progress.tasks[0].total = self.budget if counted else None  # None: only moves, for the end is not known
-        self.progress.update(
-            self.bar,
-            completed=min(self.kernels, self.budget),
-            description=_STAGES[self.stage],
-            state=self.state() if counted else "",
-            refresh=urgent,  # a stage that ends before the next frame is seen too
+
+def _facts(run: RunRecord) -> Table:
+    """What is known so far, a line for each kind of fact."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column(style="dim", min_width=10)
+    table.add_column()
+    if run.best_ms < math.inf:
+        text = (
+            f"{run.best_ms:.3f} ms, {run.gain:.2f}x TVM's default ({run.progress.default_ms:.3f} ms), sums of kernels"
         )
+        table.add_row("  best", text)
+    if run.kernels:
+        parts = [f"{run.measured} measured", f"{run.from_log} from the log"]
+        parts += [f"{run.progress.predicted} kernels predicted"] if run.progress.predicted else []
+        table.add_row("  times", ", ".join(parts))
+    if run.failures:
+        table.add_row("  unusable", ", ".join(f"{count} {kind}" for kind, count in run.failures.most_common()))
+    if run.plans:
+        table.add_row("  whole", _whole(run.plans[-1]))
+    return table
 
 
-class _Lines(KernelCounter):
-    def __init__(self, console: Console, budget: int) -> None:
-        super().__init__(budget)
-        self.console = console
-        self.start = self.last = time.monotonic()
-
-    def show(self, *, urgent: bool = False) -> None:
-        now = time.monotonic()
-        if urgent or now - self.last > _LINE_EVERY_S:
-            self.last = now
-            state = f": {self.state()}" if self.kernels else ""
-            line = f"{now - self.start:6.1f} s  {_STAGES[self.stage]}{state}"
-            self.console.print(line, highlight=False, soft_wrap=True)
+def _whole(record: PlanRecord) -> str:
+    if record.plan_ms == math.inf:
+        return record.verdict
+    ratio = record.default_ms / record.plan_ms
+    return f"{record.plan_ms:.3f} ms, {ratio:.2f}x TVM's default ({record.default_ms:.3f} ms): {record.verdict}"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,14 @@ from tvm.driver.tvmc.shape_parser import parse_shape_string
 from tvm.driver.tvmc.tracker import tracker_host_port_from_cli
 
 from cost_model.config import RpcConfig
+from tvm_go.atomic import write_atomically
+from tvm_go.board import Board, quiet_writer
+from tvm_go.callbacks import Together, TuneCallbacks
 from tvm_go.errors import MeasureError, UsageError
+from tvm_go.report import run_page
+from tvm_go.result import TuneResult
 from tvm_go.rules import RULE_SET_NAMES
+from tvm_go.run_record import RunRecord
 from tvm_go.search import STRATEGIES
 from tvm_go.tuning import TASKS, tune_graph
 from tvm_go.tvmc.errors import check_output, interrupted, one_line
@@ -31,6 +39,7 @@ example:
   tvm-go tune-graph model.onnx --budget 300 -o plan.json
   tvm-go compile model.onnx --graph-plan plan.json -o model.tar
 """
+_NO_OPTIONS = ("func", "verbose", "quiet", "json")  # of what the parser gives, not worth a line in TensorBoard
 
 
 @register_parser
@@ -77,6 +86,8 @@ def add_tune_graph_parser(subparsers: Any, _: argparse.ArgumentParser, __: objec
     parser.add_argument(
         "--input-shapes", metavar="SHAPES", type=parse_shape_string, help='"name:[1,3,224,224] other:[1,10]".'
     )
+    parser.add_argument("--report", metavar="R.html", help="write what happened in the run as one HTML page.")
+    parser.add_argument("--tensorboard", metavar="DIR", help="write figures of the run for TensorBoard while it runs.")
     parser.add_argument("--no-ablation", action="store_true", help="do not measure what each decision adds.")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="show where an unexpected error comes from.")
     parser.add_argument("--quiet", action="store_true", help="print the verdict only.")
@@ -90,10 +101,13 @@ def drive_tune_graph(args: argparse.Namespace) -> int:
     rpc = _rpc(args)
     output = Path(args.output or Path(args.FILE).with_suffix(".plan.json").name)
     check_output(output, "the plan")
+    _check_report(args, output)
     resume = f"what was measured is in {args.log}, and the same command goes on from there"
+    run, quiet = RunRecord(), args.quiet or args.json
     with (
         contextlib.redirect_stdout(sys.stderr),  # stdout is for the result
-        progress_on(Console(stderr=True), budget=args.budget, quiet=args.quiet or args.json) as progress,
+        _board(args, run) as board,
+        progress_on(Console(stderr=True), run, budget=args.budget, seconds=args.seconds, quiet=quiet) as shown,
     ):
         model = load_model(args.FILE, args.model_format, args.input_shapes)
         try:
@@ -115,21 +129,65 @@ def drive_tune_graph(args: argparse.Namespace) -> int:
                 rpc=rpc,
                 name=Path(args.FILE).stem,
                 ablate=not args.no_ablation,
-                callbacks=progress,
+                callbacks=Together(run, shown, board),
             )
         except MeasureError as error:
-            raise MeasureError(f"{error}; {resume}" if progress.kernels else str(error)) from error
+            raise MeasureError(f"{error}; {resume}" if run.kernels else str(error)) from error
         except KeyboardInterrupt:
-            return interrupted(resume if progress.kernels else "")
+            return interrupted(resume if run.kernels else "")
     result.plan.save(output)
     if args.json:
         print(json.dumps({**result.to_json(), "plan_path": str(output), "log_path": str(args.log)}))
     else:
         console = table_console()
         render(result, output, console, brief=args.quiet)
+    if args.report is not None:
+        _write_report(args, result, run, output)
     if result.verdict == "interrupted":
         return interrupted(f"the best plan so far is in {output}, not verified; {resume}")
     return 0
+
+
+@contextlib.contextmanager
+def _board(args: argparse.Namespace, run: RunRecord) -> Iterator[TuneCallbacks]:
+    """Callbacks that write for TensorBoard, if that is asked for; if they cannot any longer, the run goes on."""
+    if args.tensorboard is None:
+        yield TuneCallbacks()
+        return
+    options = {name: value for name, value in vars(args).items() if name not in _NO_OPTIONS}
+    with quiet_writer():
+        board = Board(Path(args.tensorboard), run, name=Path(args.FILE).stem, options=options)
+        try:
+            yield board
+        finally:
+            board.close()
+    if board.error:
+        print(f"tvm-go: warning: the figures for TensorBoard are not whole ({board.error})", file=sys.stderr)
+
+
+def _check_report(args: argparse.Namespace, output: Path) -> None:
+    """Make sure, before anything is spent, that the report can be written and is no other file of the run."""
+    if args.report is None:
+        return
+    report = Path(args.report)
+    check_output(report, "the report", option="--report")
+    for what, path in (("the plan", output), ("the log", Path(args.log)), ("the model", Path(args.FILE))):
+        if report.resolve() == path.resolve():
+            raise UsageError(f"--report '{report}' is {what} of this run: give the report a file of its own")
+
+
+def _write_report(args: argparse.Namespace, result: TuneResult, run: RunRecord, output: Path) -> None:
+    command = shlex.join(["tvm-go", *sys.argv[1:]])
+    content = run_page(result, run, command=command, files={"plan": str(output), "log": str(args.log)})
+    try:
+        write_atomically(Path(args.report), content.encode())
+    except OSError as error:
+        raise UsageError(
+            f"cannot write the report to '{args.report}' ({error.strerror}); the plan is in {output}, and the same "
+            "command with another --report measures nothing again"
+        ) from error
+    if not (args.json or args.quiet):
+        print(f"report: {args.report}, open it in a browser")
 
 
 def _check_numbers(args: argparse.Namespace) -> None:

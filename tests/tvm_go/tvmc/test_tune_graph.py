@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import json
 import os
 import pty
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.tvm_go.report.plans import rows_in
 from tests.tvm_go.tvmc.command import ENVIRONMENT, TVM_GO, measured, tvm_go
 from tests.tvm_go.tvmc.conftest import BUDGET, Tuned
 from tvm_go import GraphPlan
@@ -87,10 +89,26 @@ def test_the_same_command_again_measures_nothing_and_gives_the_same_plan(
     assert re.match(r"[\d.]+ ms -> [\d.]+ ms \([\d.]+x\): .*; plan: small\.plan\.json$", verdict)
 
 
-def test_quiet_prints_the_verdict_only(models: Path, log: Path, tmp_path: Path) -> None:
-    quiet = tvm_go("tune-graph", models / "small.onnx", "--budget", str(BUDGET), "--quiet", cwd=tmp_path)
+def test_quiet_prints_the_verdict_only_and_writes_what_is_asked_for(
+    tuned: Tuned, models: Path, log: Path, tmp_path: Path
+) -> None:
+    options = ["--budget", str(BUDGET), "--quiet", "--report", "run.html"]
+    if importlib.util.find_spec("tensorboard") is not None or os.environ.get("CI"):
+        options += ["--tensorboard", "board"]
+    quiet = tvm_go("tune-graph", models / "small.onnx", *options, cwd=tmp_path)
     assert quiet.stderr == ""
     assert re.fullmatch(r"[\d.]+ ms -> .*; plan: small\.plan\.json\n", quiet.stdout)
+    html = (tmp_path / "run.html").read_text()
+    assert f"tvm-go tune-graph {models / 'small.onnx'} {' '.join(options)}" in html
+    assert f"0 times measured, {tuned.json['measured']} from the log" in html
+    plan = GraphPlan.load(tmp_path / "small.plan.json")
+    best_ms = float(rows_in(html, "improvement-table")[-1][3])
+    assert best_ms <= plan.provenance["sum_of_kernels_ms"] * 1.001
+    assert len(rows_in(html, "kernel-table")) == len(tuned.json["kernels"])
+    if "board" in options:
+        (folder,) = (tmp_path / "board").iterdir()
+        assert folder.name.startswith("small-")
+        assert any(path.name.startswith("events.out.tfevents") for path in folder.iterdir())
 
 
 def test_a_terminal_of_80_columns_gets_a_bar_and_tables_that_fit(models: Path, log: Path, tmp_path: Path) -> None:
