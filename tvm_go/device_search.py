@@ -20,15 +20,13 @@ from relay_passes.variants import origins, plain
 from tvm_go.copies import Copies, copies
 from tvm_go.errors import UnsupportedModelError
 from tvm_go.graph import Int32
-from tvm_go.kernels import free_kernels
-from tvm_go.legalize import encode, legalize, te_takes
+from tvm_go.kernels import free_kernels, paid_keys
+from tvm_go.legalize import legalize, te_takes
 from tvm_go.lowering import TE
 from tvm_go.model import Model
 from tvm_go.placing import place
 from tvm_go.plan import GraphPlan
-from tvm_go.problems import problem_of
 from tvm_go.rules import Rules
-from tvm_go.search import Budget
 from tvm_go.search.placement import PlacementBudget
 from tvm_go.simulate import Device, Machine
 from tvm_go.simulate.from_kernels import from_kernels
@@ -113,12 +111,12 @@ class DeviceSearch:
             between = self._in_forms(base, mixed, model)
             found.append(self._placed_finely(between, between.default))
         most_ms = _HOPEFUL * min(host_ms, *(one.predicted_ms for one in found))
-        hopeful = [one for one in found if one.device.any() and one.predicted_ms <= most_ms]
-        return sorted(hopeful, key=lambda one: one.predicted_ms)
+        hopeful = {self.plan_of(one).key: one for one in found if one.device.any() and one.predicted_ms <= most_ms}
+        return sorted(hopeful.values(), key=lambda one: one.predicted_ms)
 
     def plan_of(self, placed: Placed, **provenance: Any) -> GraphPlan:
         """A placement as a plan, each kernel in the best lowering that was measured on its device."""
-        keys = self._keys(placed.model, placed.kernel)
+        keys = paid_keys(placed.model.graph, placed.kernel)
         host = self.oracles[0]
         lowering = [
             host.best_lowering(key) if key and not place and host.knows(key) else TE
@@ -139,21 +137,23 @@ class DeviceSearch:
         return float(ms[np.arange(len(ms)), device].sum() + copy_ms.sum())
 
     def _placed_finely(self, model: Model, kernel: Int32) -> Placed:
-        """Place a partition; then again with those kernels divided whose parts would rather be on another device."""
-        first = self._placed(model, kernel)
-        divided = self._divided(model, kernel, self._placed(model, model.default))
-        second = self._placed(model, divided) if not np.array_equal(divided, kernel) else first
-        return min(first, second, key=lambda one: one.predicted_ms)
+        """Place a partition; and again with those kernels divided whose parts would rather be on another device."""
+        alone = np.arange(model.graph.num_ops, dtype=np.int32)
+        found = [self._placed(model, kernel)]
+        for finer in (model.default, alone):
+            divided = self._divided(model, kernel, self._placed(model, finer))
+            if not any(np.array_equal(divided, one.kernel) for one in found):
+                found.append(self._placed(model, divided))
+        return min(found, key=lambda one: one.predicted_ms)
 
     def _divided(self, model: Model, kernel: Int32, finer: Placed) -> Int32:
-        """The partition, with kernels that a finer placement has on other devices in the pieces of that one."""
+        """The partition, cut where a finer one changes devices, and fused as by default elsewhere than on the host."""
+        graph = model.graph
         place = finer.device[finer.kernel]
-        elsewhere = np.zeros(int(kernel.max(initial=-1)) + 1, dtype=np.bool_)
-        elsewhere[kernel[place != 0]] = True
-        piece = np.where(elsewhere[kernel], finer.kernel.astype(np.int64) + 1, 0)
-        pairs = np.stack([kernel.astype(np.int64), piece], axis=1)
-        numbers = np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int32)
-        return legalize(model.graph, encode(model.graph, numbers), self.rules)
+        source, reader = graph.edge_src, graph.edge_dst
+        on_host = (place[source] == 0) & (place[reader] == 0)
+        inner = np.where(on_host, kernel[source] == kernel[reader], model.default[source] == model.default[reader])
+        return legalize(graph, (inner & (place[source] == place[reader])).astype(np.int32), self.rules)
 
     def _placed(self, model: Model, kernel: Int32) -> Placed:
         graph = model.graph
@@ -199,7 +199,7 @@ class DeviceSearch:
     def _kernel_ms(self, model: Model, kernel: Int32) -> Floats:
         """Milliseconds of each kernel on each device: float64 [K, D]; ``inf`` where it does not run."""
         graph = model.graph
-        keys = self._keys(model, kernel)
+        keys = paid_keys(graph, kernel)
         requests = list(model.kernels_of(kernel, keys).items())
         taken = {key for key, one in requests if te_takes(graph, one.ops)}
         anywhere = free_kernels(graph, kernel)
@@ -216,9 +216,6 @@ class DeviceSearch:
                 max(known.get(key, np.inf), floor_ms) if key else without_key[k] for k, key in enumerate(keys)
             ]
         return ms
-
-    def _keys(self, model: Model, kernel: Int32) -> list[str]:
-        return problem_of(model, self.oracles[0], self.rules, Budget(0), known=self.times).paid_keys(kernel)
 
     def _machine(self) -> Machine:
         count = len(self.targets.names)

@@ -59,6 +59,19 @@ def returned_values(graph: OpGraph, kernel: Int32) -> NDArray[np.bool_]:
     return result
 
 
+def crossing_reads(graph: OpGraph, kernel: Int32) -> tuple[Int64, Int64]:
+    """What kernels read from outside, scalar constants apart: each pair of a reader and a value once, by kernel.
+
+    Returns
+    -------
+    kernel, value : int64 [R]
+    """
+    reader, producer = kernel[graph.use_op], graph.value_op[graph.use_value]
+    outside = np.isnan(graph.value_scalar[graph.use_value]) & ((producer < 0) | (kernel[producer] != reader))
+    pairs = np.unique(reader[outside].astype(np.int64) * graph.num_values + graph.use_value[outside])
+    return pairs // graph.num_values, pairs % graph.num_values
+
+
 def describe(graph: OpGraph, ops: Int32, returned: NDArray[np.bool_]) -> Kernel:
     """Interface of one kernel.
 
@@ -88,6 +101,15 @@ def free_kernels(graph: OpGraph, kernel: Int32) -> NDArray[np.bool_]:
     producers = graph.value_op[returned_values(graph, kernel)]
     outputs = np.bincount(kernel[producers], minlength=count)
     return result & (outputs == 1)
+
+
+def paid_keys(graph: OpGraph, kernel: Int32) -> list[str]:
+    """Key of each kernel; empty for those that cost nothing, or the same in every plan."""
+    keys = kernel_keys(graph, kernel)
+    starts, ops = members(kernel)
+    for number in np.flatnonzero(free_kernels(graph, kernel) | graph.fixed[ops[starts[:-1]]]):
+        keys[number] = ""
+    return keys
 
 
 def kernel_keys(graph: OpGraph, kernel: Int32) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tvm_go.graph import Int32, OpGraph
-from tvm_go.kernels import Kernel, describe, free_kernels, kernel_keys, members, returned_values
+from tvm_go.kernels import Kernel, describe, members, paid_keys, returned_values
 from tvm_go.legalize import encode, legalize
 from tvm_go.rules import Rules
 
@@ -165,11 +165,7 @@ class Problem:
 
     def paid_keys(self, kernel: Int32) -> list[str]:
         """Key of each kernel; empty for those that cost nothing, or the same in every plan."""
-        keys = kernel_keys(self.graph, kernel)
-        starts, ops = members(kernel)
-        for number in np.flatnonzero(free_kernels(self.graph, kernel) | self.graph.fixed[ops[starts[:-1]]]):
-            keys[number] = ""
-        return keys
+        return paid_keys(self.graph, kernel)
 
     def _numbers(self, kernel: Int32) -> dict[str, int]:
         """The kernels of a partition that cost something: a number of each key."""
