@@ -15,7 +15,7 @@ from relay_passes.dataflow import Dataflow, read
 from relay_passes.extract import to_graph
 from relay_passes.fuse_ops import default_partition
 from relay_passes.prepare import finish, prepare_base
-from relay_passes.targets import as_target
+from relay_passes.target_set import TargetSet
 from relay_passes.variants import DEFAULT
 from tvm_go.graph import Int32, OpGraph
 from tvm_go.kernels import describe, members, returned_values
@@ -66,7 +66,7 @@ class Model:
         PlanError
             If the plan is for another model.
         """
-        model = Model._of(_in_forms(mod, params, plan), as_target(plan.target), plan.variants)
+        model = Model._of(_in_forms(mod, params, plan), TargetSet.parse(plan.target).host, plan.variants)
         plan.check(model.graph)
         return model
 
@@ -111,7 +111,7 @@ def planned(mod: tvm.IRModule | relay.Function, params: Mapping[str, Any] | None
 
 
 def _in_forms(mod: tvm.IRModule | relay.Function, params: Mapping[str, Any] | None, plan: GraphPlan) -> tvm.IRModule:
-    target = as_target(plan.target)
+    target = TargetSet.parse(plan.target).host
     base = prepare_base(mod, params, target=target)
     names = plan.variants_of(len(read(base).calls)) if plan.variants else None
     return finish(base, target=target, variants=names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from tvm import relay
 
 import tvm_go
 from relay_passes.library import kernel_names
+from relay_passes.target_set import TargetSet
 from tests.tuning_logs import samples
 from tuning_logs import TuningLog
 from tvm_go.errors import LogError, UsageError
@@ -101,6 +103,16 @@ def test_a_plan_for_another_target_is_never_taken(note: Callable[..., Path]) -> 
     log = note(mod)
     with pytest.warns(UserWarning, match="mcpu=x86-64"):
         assert _kernels(mod, log, "llvm -mcpu=x86-64") == 1
+
+
+def test_a_plan_for_several_devices_is_built_for_all_of_them(note: Callable[..., Path]) -> None:
+    mod = _net(8)
+    devices = TargetSet.parse("cpu=llvm, opencl=opencl")
+    plan = _unfused(mod)[0].to_json() | {"target": devices.text, "device": [0, 1, 0]}
+    log = note(mod, target=devices.text, plan=plan)
+    with tvm_go.ApplyBest(log):
+        graph = json.loads(tvm_go.build(mod, target="cpu=llvm, opencl=opencl").get_graph_json())
+    assert set(graph["attrs"]["device_index"][1]) == {1, 4}  # kDLCPU and kDLOpenCL
 
 
 def test_the_innermost_log_counts(note: Callable[..., Path], tmp_path: Path) -> None:

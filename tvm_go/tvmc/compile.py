@@ -19,15 +19,29 @@ from relay_passes.back_ends import check_back_end
 from relay_passes.export import cross_compiler_of
 from relay_passes.library import ONCE
 from relay_passes.lowering import PASS_CONFIG, lowering_scope, planned_chooser
+from relay_passes.target_set import TargetSet
 from relay_passes.targets import as_target, build_scopes, target_text
 from tvm_go.errors import PlanError, UsageError
 from tvm_go.model import planned
 from tvm_go.plan import GraphPlan
 from tvm_go.plan_file import add_to_library
+from tvm_go.tvmc.device_library import export_for_devices
 from tvm_go.tvmc.errors import check_output, one_line
 from tvm_go.tvmc.models import load_model
 
 _CHANGES_THE_GRAPH = ("desired_layout", "mixed_precision", "dump_offloads", "use_vm")
+_OPTIONS = {
+    "package_path": "output",
+    "cross": "cross_compiler",
+    "cross_options": "cross_compiler_options",
+    "output_format": "output_format",
+    "mod_name": "module_name",
+    "dump_code": "dump_code",
+    "disabled_pass": "disabled_pass",
+    "pass_context_configs": "pass_config",
+    "tuning_records": "tuning_records",
+}
+"""Options of `compile_model` as the command line names them."""
 
 
 @register_parser
@@ -91,8 +105,13 @@ def compile_model(
     plan = plan if isinstance(plan, GraphPlan) else GraphPlan.load(plan)
     options = {"package_path": None, **options}
     options["package_path"] = str(options["package_path"] or model.default_package_path())
-    options.setdefault("cross", cross_compiler_of(_target_of(plan, target)))
-    with _by_plan(model, plan, target, options.pop("disabled_pass", None)) as (applied, text, more):
+    devices = _devices_of(plan, target)
+    options.setdefault("cross", cross_compiler_of(devices.host))
+    if len(devices.targets) > 1:
+        export_for_devices(model, plan, devices, options)
+        add_to_library(Path(options["package_path"]), _text_of(plan))
+        return TVMCPackage(options["package_path"])
+    with _by_plan(model, plan, devices.host, options.pop("disabled_pass", None)) as (applied, text, more):
         configs = [*(options.pop("pass_context_configs", None) or []), *more["pass_config"]]
         compiler.compile_model(
             TVMCModel(applied, {}), text, disabled_pass=more["disabled_pass"], pass_context_configs=configs, **options
@@ -111,10 +130,14 @@ def drive_compile(args: argparse.Namespace) -> int:
         return int(compiler.drive_compile(args))
     _check_options(vars(args), args.opt_level)
     plan = GraphPlan.load(args.graph_plan)
-    target = _target_of(plan, args.target)  # before the model is read
-    args.cross_compiler = args.cross_compiler or cross_compiler_of(target)
+    devices = _devices_of(plan, args.target)  # before the model is read
+    args.cross_compiler = args.cross_compiler or cross_compiler_of(devices.host)
     model = load_model(args.FILE, args.model_format, args.input_shapes)
-    with _by_plan(model, plan, args.target, args.disabled_pass) as (applied, args.target, more):
+    if len(devices.targets) > 1:
+        export_for_devices(model, plan, devices, {name: getattr(args, own) for name, own in _OPTIONS.items()})
+        add_to_library(Path(args.output), _text_of(plan))
+        return 0
+    with _by_plan(model, plan, devices.host, args.disabled_pass) as (applied, args.target, more):
         args.disabled_pass = more["disabled_pass"]
         args.pass_config = [*(args.pass_config or []), *more["pass_config"]]
         with _planned_model(applied) as args.model_format:
@@ -125,10 +148,9 @@ def drive_compile(args: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _by_plan(
-    model: TVMCModel, plan: GraphPlan, text: str | None, disabled: list[str] | None
+    model: TVMCModel, plan: GraphPlan, target: tvm.target.Target, disabled: list[str] | None
 ) -> Iterator[tuple[tvm.IRModule, str, dict[str, list[str]]]]:
     """The model in the plan's forms and kernels, its target, and what stock compile has to be told to keep them."""
-    target = _target_of(plan, text)
     applied = planned(model.mod, model.params, plan)
     with build_scopes(target):
         chooser = planned_chooser(applied, target)
@@ -153,11 +175,11 @@ def _stock_target(text: str) -> tuple[str, str | None]:
     return text if str(target) == str(tvm.target.Target(text)) else str(target), cross_compiler_of(target)
 
 
-def _target_of(plan: GraphPlan, text: str | None) -> tvm.target.Target:
-    target = as_target(plan.target if text is None else text)
-    if str(target) != plan.target:
-        raise PlanError(f"the plan is for target '{plan.target}', not '{target}': tune for this target")
-    return target
+def _devices_of(plan: GraphPlan, text: str | None) -> TargetSet:
+    devices = TargetSet.parse(plan.target if text is None else text)
+    if devices.text != plan.target:
+        raise PlanError(f"the plan is for target '{plan.target}', not '{devices.text}': tune for this target")
+    return devices
 
 
 def _check_options(options: Mapping[str, Any], opt_level: int) -> None:

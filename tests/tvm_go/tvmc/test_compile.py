@@ -6,6 +6,7 @@ import dataclasses
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ import tvm
 from tvm import relay
 from tvm.driver import tvmc as stock
 from tvm.driver.tvmc import frontends
+from tvm.driver.tvmc.model import TVMCModel
 
+from relay_passes.target_set import TargetSet
 from tvm_go import Decisions, GraphPlan
 from tvm_go.errors import PlanError, UsageError
 from tvm_go.lowering import TE, TIR
@@ -28,12 +31,17 @@ def tvmc(*arguments: str | Path) -> None:
     assert end.value.code in (0, None)  # stock commands return nothing
 
 
-def kernels(package: Path) -> int:
-    """Kernels that the graph executor of a package calls, views excepted."""
+def graph_of(package: Path) -> Any:
+    """What the graph executor of a package runs."""
     with tarfile.open(package) as tar:
         file = tar.extractfile("./mod.json") if "./mod.json" in tar.getnames() else tar.extractfile("mod.json")
         assert file is not None
-        nodes = json.load(file)["nodes"]
+        return json.load(file)
+
+
+def kernels(package: Path) -> int:
+    """Kernels that the graph executor of a package calls, views excepted."""
+    nodes = graph_of(package)["nodes"]
     return sum(node["op"] == "tvm_op" and node["attrs"]["func_name"] != "__nop" for node in nodes)
 
 
@@ -117,3 +125,26 @@ def test_a_library_without_a_plan_says_so(models: Path, tmp_path: Path) -> None:
     tvmc("compile", models / "small.relay", "--target", "llvm", "-o", tmp_path / "stock.tar")
     with pytest.raises(PlanError, match=r"stock\.tar is a model library without a plan: compile it with --graph-plan"):
         GraphPlan.load(tmp_path / "stock.tar")
+
+
+def test_a_plan_for_several_devices_gives_a_library_with_code_for_each(tmp_path: Path) -> None:
+    (tmp_path / "net.relay").write_text(
+        '#[version = "0.0.5"]\n'
+        "def @main(%x: Tensor[(4, 64), float32]) { %0 = exp(%x); %1 = nn.softmax(%0); tanh(%1) }\n"
+    )
+    read = TVMCModel(relay.fromtext((tmp_path / "net.relay").read_text()), {})
+    devices = TargetSet.parse("cpu=llvm, opencl=opencl")
+    model = Model.prepare(read.mod, None, devices.host)
+    each = np.arange(3, dtype=np.int32)
+    plan = dataclasses.replace(
+        model.plan(each, "wide"), target=devices.text, device=np.array([0, 1, 0], dtype=np.int32)
+    )
+    plan.save(tmp_path / "p.json")
+    tvmc("compile", tmp_path / "net.relay", "--graph-plan", tmp_path / "p.json", "-o", tmp_path / "a.tar")
+    own = compile_model(read, plan=plan)
+    for package in (tmp_path / "a.tar", Path(own.package_path)):
+        graph = graph_of(package)
+        assert sorted(set(graph["attrs"]["device_index"][1])) == [1, 4]  # kDLCPU and kDLOpenCL
+        assert GraphPlan.load(package).key == plan.key
+    with pytest.raises(UsageError, match="'dump_code' is not taken by a plan for several devices"):
+        compile_model(read, plan=plan, dump_code=["relay"])
