@@ -25,8 +25,9 @@ class ServedDevice:
     Attributes
     ----------
     kind : str
-        TVM's name of the kind, such as "cpu"; "emulated cpu" where the machine is emulated, so that its times are never
-        taken for those of a real one.
+        Under which records are looked up, so that times of devices which a target does not tell apart are never mixed:
+        TVM's name of the kind, with the model where it is no CPU (a CPU's target says -mcpu), and with "emulated" in
+        front where the machine is.
     model : str
         Model name of the CPU, or of the device with its driver.
     """
@@ -55,12 +56,16 @@ def served_device(connection: RpcConnection, target: tvm.target.Target) -> Serve
             "or give another --target"
         )
     if info is None:
-        return ServedDevice(kind, _UNKNOWN)
+        return _named(kind, _UNKNOWN)
     _check_architecture(target, info["machine"], server)
     model = info["cpu"] if kind == "cpu" else _device_model(info["devices"][kind])
     if info["emulated"]:
-        return ServedDevice(f"emulated {kind}", f"{info['machine']} emulated on {model}")
-    return ServedDevice(kind, model)
+        return _named(kind, f"{info['machine']} emulated on {model}", "emulated ")
+    return _named(kind, model)
+
+
+def _named(kind: str, model: str, prefix: str = "") -> ServedDevice:
+    return ServedDevice(prefix + (kind if kind == "cpu" else f"{kind}: {model}"), model)
 
 
 def _ask(session: Any, kind: str) -> tuple[bool, dict[str, Any] | None]:

@@ -43,9 +43,9 @@ class KernelRecord:
     target
         Canonical text of the TVM target, with `-mcpu` and whatever else changes the code.
     device_kind
-        Kind of device that ran it, such as `cpu` or `opencl`.
+        Kind of device that ran it: `cpu`, `emulated cpu`, or another with its model, such as `opencl: Mali-G52 (...)`.
     host_cpu
-        Name of the CPU of the machine that ran it.
+        Model of the CPU that ran it, or of the device and its driver.
     versions
         Versions of the software that made the number: `tvm`, `tvm_go`, `llvm`, ...
     median_ms
