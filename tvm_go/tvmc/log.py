@@ -45,24 +45,34 @@ def add_log_parser(subparsers: Any, _: argparse.ArgumentParser, __: object) -> N
     parser.set_defaults(func=lambda args: parser.print_help() or 2)
     commands = parser.add_subparsers(title="commands", metavar="")
 
-    def add(name: str, func: Any, text: str) -> argparse.ArgumentParser:
-        one: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    def add(name: str, func: Any, text: str, example: str) -> argparse.ArgumentParser:
+        one: argparse.ArgumentParser = commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=f"example:\n  tvm-go log {name} {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         one.set_defaults(func=func)
         one.add_argument(
             "-v", "--verbose", action="count", default=0, help="show where an unexpected error comes from."
         )
         return one
 
-    one = add("show", drive_show, "counts, failures by kind and the best plans, for each target.")
+    one = add("show", drive_show, "counts, failures by kind and the best plans, for each target.", "tvm-go.jsonl")
     one.add_argument("logs", nargs="+", metavar="LOG")
     one.add_argument("--json", action="store_true", help="print one JSON object on stdout.")
-    one = add("check", drive_check, "read every line; exit status 1 if one is no record.")
+    one = add("check", drive_check, "read every line; exit status 1 if one is no record.", "tvm-go.jsonl")
     one.add_argument("log", metavar="LOG")
-    one = add("merge", drive_merge, "write the distinct records of several logs into one.")
+    merged = "board.jsonl desk.jsonl -o both.jsonl"
+    one = add("merge", drive_merge, "write the distinct records of several logs into one.", merged)
     one.add_argument("logs", nargs="+", metavar="LOG")
     one.add_argument("-o", "--output", required=True, metavar="LOG")
     one = add(
-        "collect", drive_collect, "measure kernels of models by random legal plans, and go on where it was stopped."
+        "collect",
+        drive_collect,
+        "measure kernels of models by random legal plans, and go on where it was stopped.",
+        "model.onnx other.onnx --log kernels.jsonl",
     )
     one.add_argument("models", nargs="+", metavar="MODEL", help="model files: ONNX, PyTorch, TFLite, Relay text, ...")
     one.add_argument("--log", default="kernels.jsonl", help="default: %(default)s.")
@@ -70,7 +80,7 @@ def add_log_parser(subparsers: Any, _: argparse.ArgumentParser, __: object) -> N
     one.add_argument("--kernels", type=int, default=400, help="distinct kernels of each model; default: %(default)s.")
     one.add_argument("--seconds", type=float, default=float("inf"), help="when to stop all the same.")
     one.add_argument("--seed", type=int, default=0)
-    one = add("train", drive_train, "learn a cost model from the kernels of logs.")
+    one = add("train", drive_train, "learn a cost model from the kernels of logs.", "kernels.jsonl -o cost.model")
     one.add_argument("logs", nargs="+", metavar="LOG")
     one.add_argument("-o", "--output", required=True, metavar="MODEL")
     one.add_argument("--seed", type=int, default=0)

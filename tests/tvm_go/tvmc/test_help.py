@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tvm.driver.tvmc.main import REGISTERED_PARSER
 
 from tests.tvm_go.tvmc.command import ENVIRONMENT
 from tvm_go.tvmc.main import main
@@ -19,16 +21,35 @@ def printed(arguments: list[str], capsys: pytest.CaptureFixture[str], status: in
     return "".join(capsys.readouterr())
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["tune-graph", "--help"]], ids=" ".join)
+def our_commands() -> list[str]:
+    """All commands that are ours, those below them as well."""
+    parser = argparse.ArgumentParser()
+    subparsers = parser.add_subparsers()
+    for register in REGISTERED_PARSER:
+        if register.__module__.startswith("tvm_go.tvmc") and register.__name__ != "add_graph_plan_option":
+            register(subparsers, parser, [])
+    found = []
+    for name, command in subparsers.choices.items():
+        below = [action.choices for action in command._actions if isinstance(action, argparse._SubParsersAction)]
+        found += [name, *(f"{name} {one}" for choices in below for one in choices)]
+    return sorted(found)
+
+
+def test_our_commands_are_found() -> None:
+    assert {"tune-graph", "view", "place", "log", "log show", "log train"} <= set(our_commands())
+
+
+@pytest.mark.parametrize("command", ["", *our_commands()])
 def test_help_fits_a_screen_and_shows_an_example(
-    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    lines = printed(arguments, capsys).splitlines()
-    assert len(lines) <= 40
+    lines = printed([*command.split(), "--help"], capsys).splitlines()
+    assert len(lines) <= 50
     assert max(map(len, lines)) <= 80
-    assert sum("tvm-go tune-graph model.onnx" in line for line in lines) == 1
     assert lines[0].startswith("usage: tvm-go ")
+    place = next(number for number, line in enumerate(lines) if line.strip() in ("example:", "examples:"))
+    assert any(line.strip().startswith(f"tvm-go {command}".rstrip()) for line in lines[place + 1 :])
 
 
 @pytest.mark.parametrize(
