@@ -14,7 +14,7 @@ from typing import Any
 from tuning_logs import KernelRecord, PlanRecord
 from tvm_go.callbacks import Progress, TuneCallbacks
 from tvm_go.errors import UsageError
-from tvm_go.run_record import RunRecord
+from tvm_go.run_record import RunRecord, ratio_of
 
 
 def summary_writer() -> Any | None:
@@ -109,7 +109,7 @@ class Board(TuneCallbacks):
         if record.plan_ms < math.inf:
             self._scalar("whole/plan, ms", record.plan_ms)
             self._scalar("whole/TVM's default, ms", record.default_ms)
-            self._scalar("whole/speed-up", record.default_ms / record.plan_ms)
+            self._scalar("whole/speed-up", ratio_of(record))
 
     def close(self) -> None:
         """Write what is left, and the options of the run beside its outcome."""
@@ -119,7 +119,7 @@ class Board(TuneCallbacks):
         if run.best_ms < math.inf:
             outcome["outcome/speed-up by sum of kernels"] = run.gain
         if run.plans and run.plans[-1].plan_ms < math.inf:
-            outcome["outcome/speed-up as a whole"] = run.plans[-1].default_ms / run.plans[-1].plan_ms
+            outcome["outcome/speed-up as a whole"] = ratio_of(run.plans[-1])
         self._write(lambda board: board.add_hparams(options, outcome, run_name=".", global_step=run.times))
         self._write(lambda board: board.close())
         self._writer = None

@@ -64,7 +64,9 @@ def told(clock: Clock, *more: TuneCallbacks, run: RunRecord | None = None) -> Ru
         callbacks.on_progress(progress)  # nothing new
     callbacks.on_stage("verify")
     clock.now += 8.0
-    callbacks.on_plan(samples.plan(default_ms=12.0, plan_ms=8.0, provenance={"ratio_low": 1.4, "ratio_high": 1.6}))
+    callbacks.on_plan(
+        samples.plan(default_ms=12.5, plan_ms=8.0, provenance={"ratio": 1.5, "ratio_low": 1.4, "ratio_high": 1.6})
+    )
     return run
 
 

@@ -62,9 +62,10 @@ def convergence(run: RunRecord, until: Moment, x_of: Callable[[Moment], float], 
 def _stages(run: RunRecord, until: Moment, x_of: Callable[[Moment], float], x: Callable[[float], float]) -> list[str]:
     """Bands, every other one shaded, named where there is room."""
     parts = []
-    ends = [*run.stages[1:], until]
+    starts = [stage for stage in run.stages if stage.seconds < until.seconds or stage is run.stages[0]]
+    ends = [*starts[1:], until]
     shaded = False
-    for stage, end in zip(run.stages, ends, strict=True):
+    for stage, end in zip(starts, ends, strict=True):
         left, right = x(x_of(stage)), x(x_of(end))
         place = f'x="{left:.1f}" y="{_TOP}" width="{max(right - left, 0.0):.1f}" height="{_HEIGHT - _TOP - _BOTTOM}"'
         shade = "band" if shaded else "band clear"

@@ -82,15 +82,18 @@ def _search(run: RunRecord, until: Moment) -> str:
     progress = run.progress
     words = (
         f"The best plan's kernels add up to {milliseconds(run.best_ms)} ms, {run.gain:.3f}x TVM's default "
-        f"({milliseconds(progress.default_ms)} ms). {progress.kernels} kernels were asked for of {progress.budget}: "
-        f"{run.measured} times measured, {run.from_log} from the log"
+        f"({milliseconds(progress.default_ms)} ms). {progress.kernels} kernels were asked for, with a budget of "
+        f"{progress.budget}: {run.measured} times measured, {run.from_log} from the log"
     )
     words += f"; {progress.predicted} kernels were predicted and not measured" if progress.predicted else ""
     words += f"; {progress.trials} schedules of {progress.kernel_trials} were tried" if progress.kernel_trials else ""
     by_times = convergence(
         run, until, lambda moment: float(moment.times), "times of kernels known, measured or from the log"
     )
-    by_seconds = convergence(run, until, lambda moment: moment.seconds, "seconds since the run began")
+    searched = next(
+        (start for start in run.stages if start.name == "verify"), until
+    )  # which changes nothing after that
+    by_seconds = convergence(run, searched, lambda moment: moment.seconds, "seconds since the run began")
     note = "A kernel has a time for each lowering. Sums leave out what a whole model pays between its kernels."
     return (
         f"<p>{escape(words)}.</p>\n<figure>{by_times}</figure>\n"

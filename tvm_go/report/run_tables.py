@@ -9,7 +9,7 @@ from tuning_logs import PlanRecord
 from tvm_go.report.html_table import Bar, table
 from tvm_go.report.words import milliseconds, short
 from tvm_go.result import KernelLine, TuneResult
-from tvm_go.run_record import Moment, RunRecord
+from tvm_go.run_record import Moment, RunRecord, ratio_of
 
 KERNEL_ROWS = 500
 _IMPROVEMENT_ROWS = 200
@@ -28,7 +28,7 @@ def whole_table(plans: Sequence[PlanRecord]) -> str:
                 record.plan_key[:12],
                 milliseconds(record.default_ms),
                 milliseconds(record.plan_ms),
-                f"{record.default_ms / record.plan_ms:.3f}" if record.plan_ms < math.inf else "",
+                f"{ratio_of(record):.3f}" if record.plan_ms < math.inf else "",
                 f"{low:.3f} .. {high:.3f}" if math.isfinite(low) else "",
                 str(record.kernels),
                 f"{record.max_error:.1e}" if record.max_error < math.inf else "",

@@ -15,7 +15,7 @@ from rich.table import Table
 from tuning_logs import KernelRecord, PlanRecord
 from tvm_go.callbacks import Progress as Told
 from tvm_go.callbacks import TuneCallbacks
-from tvm_go.run_record import RunRecord
+from tvm_go.run_record import RunRecord, ratio_of
 from tvm_go.tvmc.remaining import clock, remaining_s
 
 _STAGES = {
@@ -154,5 +154,6 @@ def _facts(run: RunRecord) -> Table:
 def _whole(record: PlanRecord) -> str:
     if record.plan_ms == math.inf:
         return record.verdict
-    ratio = record.default_ms / record.plan_ms
-    return f"{record.plan_ms:.3f} ms, {ratio:.2f}x TVM's default ({record.default_ms:.3f} ms): {record.verdict}"
+    return (
+        f"{record.plan_ms:.3f} ms, {ratio_of(record):.2f}x TVM's default ({record.default_ms:.3f} ms): {record.verdict}"
+    )
