@@ -24,8 +24,8 @@ class ApplyBest:
     """Within it :func:`tvm_go.build` takes the best plan that a tuning log holds of a model for the target.
 
     The best is the plan that was verified, faster than TVM's default, by the largest factor. Where the log knows the
-    model and nothing was faster, the default is built; where it does not know the model or the target, the default is
-    built too, and a warning says so. Of several that are entered the innermost counts.
+    model and nothing was faster, the default is built; where it does not know the model or the target, or from emulated
+    machines only, the default is built too, and a warning says so. Of several that are entered the innermost counts.
 
     Parameters
     ----------
@@ -75,7 +75,11 @@ class ApplyBest:
         A record names the graph in the plan's own forms, so those of another model are told apart by the graph in TVM's
         forms, which newer records name; of older ones the plan has to be tried.
         """
-        records = [one for one in self.log.records if isinstance(one, PlanRecord) and one.target == devices.text]
+        records = [
+            one
+            for one in self.log.records
+            if isinstance(one, PlanRecord) and one.target == devices.text and not one.device_kind.startswith("emulated")
+        ]
         if records:
             default = Model.prepare(mod, params, devices.host).graph.structural_hash
             known = [one for one in records if one.provenance.get("default_workload", default) == default]

@@ -105,6 +105,13 @@ def test_a_plan_for_another_target_is_never_taken(note: Callable[..., Path]) -> 
         assert _kernels(mod, log, "llvm -mcpu=x86-64") == 1
 
 
+def test_what_was_fast_on_an_emulated_machine_is_not_taken(note: Callable[..., Path]) -> None:
+    mod = _net(8)
+    log = note(mod, device_kind="emulated cpu")
+    with pytest.warns(UserWarning, match="no verified plan"):
+        assert _kernels(mod, log) == 1
+
+
 def test_a_plan_for_several_devices_is_built_for_all_of_them(note: Callable[..., Path]) -> None:
     mod = _net(8)
     devices = TargetSet.parse("cpu=llvm, opencl=opencl")
