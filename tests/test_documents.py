@@ -15,7 +15,7 @@ import pytest
 _ROOT = Path(__file__).parents[1]
 _PAGES = sorted((_ROOT / "docs" / "tutorial").glob("*.md"))
 _BLOCK = re.compile(r'^```(bash|python title="([\w.]+)")\n(.*?)^```$', re.MULTILINE | re.DOTALL)
-_TIMEOUT_S = 600.0
+_TIMEOUT_S = 1200.0
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
