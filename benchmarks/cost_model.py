@@ -166,22 +166,20 @@ def compare(args: argparse.Namespace) -> None:
         splits = split_by_target(data)
     console = Console(width=160)
     predicted: dict[str, dict[str, Floats]] = {way: {} for way in args.ways}  # by way and model left out
+    rows: list[list[tuple[float, float, float]]] = []  # by model left out and way
     os.environ["OMP_NUM_THREADS"] = "1"  # XGBoost's threads wait for each other; each process takes a core
     with ProcessPoolExecutor(len(CORES), get_context("spawn")) as pool:
         found = pool.map(partial(predictions, [WAYS[way] for way in args.ways]), splits.values())
         for name, of_ways in zip(splits, _progress(found, f"{args.leave_out}s left out", len(splits)), strict=True):
+            rows.append([])
             for way, ms in zip(args.ways, of_ways, strict=True):
                 predicted[way][name] = ms
-                cell = _cell(*figures(splits[name][1], ms, plans.get(name, []), has_ms=way not in _RANKS_ONLY))
-                console.print(f"{name}, {way}: {cell}", highlight=False)
+                rows[-1].append(figures(splits[name][1], ms, plans.get(name, []), has_ms=way not in _RANKS_ONLY))
+                console.print(f"{name}, {way}: {_cell(*rows[-1][-1])}", highlight=False)
 
     table = Table(title=f"{len(data)} measurements of {len(set(data.keys.tolist()))} kernels", title_justify="left")
     for column in ("left out", *(f"{way}:\nrank, error, regret" for way in args.ways)):
         table.add_column(column, justify="left" if column == "left out" else "right")
-    rows = [
-        [figures(test, predicted[way][name], plans.get(name, []), has_ms=way not in _RANKS_ONLY) for way in args.ways]
-        for name, (_, test) in splits.items()
-    ]
     for name, row in zip([*splits, "mean"], [*rows, np.nanmean(rows, axis=0)], strict=True):
         table.add_row(name, *(_cell(*one) for one in row))
     console.print(table)

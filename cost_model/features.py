@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_model.loop_nest import LOOP_NAMES, loop_nest
+from tvm_go.arrays import sums
 from tvm_go.graph import Int32, OpGraph, Pattern
-from tvm_go.kernels import members, returned_values
+from tvm_go.kernels import crossing_reads, members, returned_values
 
 Floats = NDArray[np.float64]
 
@@ -95,8 +96,8 @@ def op_table(graph: OpGraph) -> OpTable:
     """Describe every op; equal ops are looked at once."""
     sizes = _value_sizes(graph)
     produced = graph.value_op >= 0
-    elements = _sums(graph.value_op[produced], sizes[produced], graph.num_ops)
-    out_bytes = _sums(graph.value_op[produced], graph.value_bytes[produced], graph.num_ops)
+    elements = sums(graph.value_op[produced], sizes[produced], graph.num_ops)
+    out_bytes = sums(graph.value_op[produced], graph.value_bytes[produced], graph.num_ops)
     kind = np.array([_CLASS_OF.get(name, _OTHER) for name in graph.op_names], dtype=np.int32)[graph.op_name]
     shape = graph.value_type[:, 0]
     reads = np.zeros((graph.num_ops, 2), dtype=np.uint64)
@@ -132,7 +133,7 @@ def kernel_features(graph: OpGraph, kernel: Int32, table: OpTable | None = None)
         return np.zeros((0, len(FEATURES)))
 
     def total(weights: NDArray[Any]) -> Floats:
-        return _sums(kernel, weights, count)
+        return sums(kernel, weights, count)
 
     rank = np.lexsort((-table.weight[ops], kernel[ops]))  # by kernel, the heaviest op first
     ranked = ops[rank]
@@ -165,8 +166,8 @@ def kernel_features(graph: OpGraph, kernel: Int32, table: OpTable | None = None)
                for name in _OVERALL]  # fmt: skip
     each = kernel.astype(np.int64) * len(KINDS) + table.kind
     size = count * len(KINDS)
-    histogram = _sums(each, np.ones(len(each)), size).reshape(count, -1)
-    elements = _sums(each, table.elements, size).reshape(count, -1)
+    histogram = sums(each, np.ones(len(each)), size).reshape(count, -1)
+    elements = sums(each, table.elements, size).reshape(count, -1)
     nest = table.nest[anchor]
     lanes_left = (nest[:, LOOP_NAMES.index("columns")] % 16) / 16
     extra = np.where(heavy[second] & has_second, 1.0, 0.0)[:, None]
@@ -186,34 +187,26 @@ def kernel_features(graph: OpGraph, kernel: Int32, table: OpTable | None = None)
 
 def _interface(graph: OpGraph, kernel: Int32, count: int, sizes: Floats) -> dict[str, Floats]:
     """What kernels read and write, each value once."""
-    scalar = ~np.isnan(graph.value_scalar)
-    reader, producer = kernel[graph.use_op], graph.value_op[graph.use_value]
-    crossing = ~scalar[graph.use_value] & ((producer < 0) | (kernel[producer] != reader))
-    pairs = np.unique(reader[crossing].astype(np.int64) * graph.num_values + graph.use_value[crossing])
-    into, value = pairs // graph.num_values, pairs % graph.num_values
+    into, value = crossing_reads(graph, kernel)
     read_bytes = graph.value_bytes[value].astype(np.float64)
     largest = np.zeros(count)
     np.maximum.at(largest, into, read_bytes)
     returned = np.flatnonzero(returned_values(graph, kernel))
     out_of = kernel[graph.value_op[returned]]
     small = read_bytes < largest[into]
-    inside = ~crossing & ~scalar[graph.use_value]
-    reads_inside = np.bincount(graph.use_value[inside], minlength=graph.num_values)
+    edges = graph.edge_use[kernel[graph.edge_src] == kernel[graph.edge_dst]]
+    reads_inside = np.bincount(graph.use_value[edges], minlength=graph.num_values)
     shared = np.flatnonzero(reads_inside > 1)
     return {
-        "inputs": _sums(into, np.ones(len(into)), count),
-        "outputs": _sums(out_of, np.ones(len(out_of)), count),
-        "bytes_in": _sums(into, read_bytes, count),
-        "bytes_out": _sums(out_of, graph.value_bytes[returned], count),
+        "inputs": sums(into, np.ones(len(into)), count),
+        "outputs": sums(out_of, np.ones(len(out_of)), count),
+        "bytes_in": sums(into, read_bytes, count),
+        "bytes_out": sums(out_of, graph.value_bytes[returned], count),
         "bytes_largest_in": largest,
-        "bytes_broadcast": _sums(into[small], read_bytes[small], count),
-        "elements_out": _sums(out_of, sizes[returned], count),
-        "shared": _sums(kernel[graph.value_op[shared]], np.ones(len(shared)), count),
+        "bytes_broadcast": sums(into[small], read_bytes[small], count),
+        "elements_out": sums(out_of, sizes[returned], count),
+        "shared": sums(kernel[graph.value_op[shared]], np.ones(len(shared)), count),
     }
-
-
-def _sums(index: NDArray[np.integer[Any]], weights: NDArray[Any], count: int) -> Floats:
-    return np.asarray(np.bincount(index, weights=weights, minlength=count), dtype=np.float64)
 
 
 def _value_sizes(graph: OpGraph) -> Floats:

@@ -21,7 +21,6 @@ import torch
 from dgl.nn import SAGEConv
 from torch import nn
 
-EPOCHS = 60
 _WIDTH = 64
 _BATCH, _RATE = 512, 4e-3
 
@@ -50,7 +49,7 @@ class Layers(nn.Module):
         return self.leave(torch.cat([*read, rows], dim=1))[:, 0]
 
 
-def train_network(inputs: Inputs, left: Floats, *, epochs: int = EPOCHS, seed: int = 0) -> KernelNetwork:
+def train_network(inputs: Inputs, left: Floats, *, epochs: int, seed: int) -> KernelNetwork:
     """Learn what a sum of costs leaves over: logarithms (base 2), float64 [R]."""
     op_scale, row_scale = Scale.of(inputs.kernels.table[inputs.kernels.batch(inputs.kernel).ops]), Scale.of(inputs.rows)
     ops, rows = (

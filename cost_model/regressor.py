@@ -26,7 +26,7 @@ from tvm_go.atomic import write_atomically
 from tvm_go.errors import LogError, UsageError
 
 FORMAT, VERSION = "tvm-go cost model", 3
-_MEMBERS, _NETWORKS = 5, 2
+_MEMBERS, _NETWORKS, _EPOCHS = 5, 2, 60
 _TREES: dict[str, Any] = {
     "objective": "reg:absoluteerror", "eta": 0.06, "max_depth": 8, "min_child_weight": 2, "subsample": 0.8,
     "colsample_bytree": 0.4, "lambda": 1.0, "max_bin": 512, "tree_method": "hist",
@@ -72,7 +72,7 @@ class CostModel:
         members: int = _MEMBERS,
         rounds: int = _ROUNDS,
         networks: int = _NETWORKS,
-        epochs: int | None = None,
+        epochs: int = _EPOCHS,
     ) -> CostModel:
         """Learn from measurements.
 
@@ -109,8 +109,7 @@ class CostModel:
         good = data.take(worked)
         rows, sums = _with_sums(self.additive, good.rows)
         left = np.log2(good.ms) - sums
-        if self.networks:
-            left = 2.0 * left - self.by_networks(good).mean(axis=0)
+        left = 2.0 * left - self.by_networks(good).mean(axis=0)
         trees = tuple(
             _train({**_TREES, "seed": member}, rows, left, _REFIT_ROUNDS, before)
             for member, before in enumerate(self.trees)
@@ -121,7 +120,7 @@ class CostModel:
         """Milliseconds of kernels."""
         if not len(inputs.rows):
             return Prediction(*(np.zeros(0) for _ in range(3)))
-        halves = [self.by_trees(inputs), *([self.by_networks(inputs)] if self.networks else [])]
+        halves = [self.by_trees(inputs), self.by_networks(inputs)]
         middle = np.mean([half.mean(axis=0) for half in halves], axis=0)
         variance = np.mean([np.square(half - middle).mean(axis=0) for half in halves], axis=0)
         failure = np.asarray(self.failure.predict(xgboost.DMatrix(inputs.rows)), dtype=np.float64)
@@ -206,16 +205,12 @@ def _booster_names(trees: int) -> list[str]:
     return [*(f"trees_{member}.ubj" for member in range(trees)), "failure.ubj"]
 
 
-def _trained_networks(
-    data: Dataset, left: Floats, seeds: Sequence[int], epochs: int | None
-) -> tuple[KernelNetwork, ...]:
-    if not seeds:
-        return ()
+def _trained_networks(data: Dataset, left: Floats, seeds: Sequence[int], epochs: int) -> tuple[KernelNetwork, ...]:
     try:
-        from cost_model.network_training import EPOCHS, train_network  # DGL takes seconds to import, and may be missing
+        from cost_model.network_training import train_network  # DGL takes seconds to import, and may be missing
     except ImportError as error:
         raise UsageError(f"learning a cost model needs DGL and torch ({error}): pip install 'tvm-go[policy]'") from None
-    return tuple(train_network(data, left, epochs=epochs or EPOCHS, seed=one) for one in seeds)
+    return tuple(train_network(data, left, epochs=epochs, seed=one) for one in seeds)
 
 
 def _with_sums(additive: AdditiveModel, rows: Floats) -> tuple[Floats, Floats]:

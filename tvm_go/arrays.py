@@ -1,4 +1,4 @@
-"""Frozen records of arrays: how they are frozen, and the runs of a sorted one."""
+"""Frozen records of arrays: how they are frozen; the runs of a sorted one, and sums by group."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ def freeze_arrays(record: Any) -> None:
         array = getattr(record, field.name)
         if isinstance(array, np.ndarray):
             array.setflags(write=False)
+
+
+def sums(group: NDArray[np.integer[Any]], values: NDArray[Any], count: int) -> NDArray[np.float64]:
+    """Sum of the values of each group: float64 [count]."""
+    return np.bincount(group, weights=values, minlength=count).astype(np.float64, copy=False)
 
 
 def run_starts(sorted_keys: NDArray[np.integer[Any]], count: int) -> NDArray[np.int64]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from tvm_go.arrays import sums
 from tvm_go.by_name import check_name
 from tvm_go.errors import UnsupportedModelError
-from tvm_go.graph import Int32
 from tvm_go.policy.depth import depth_of, progress
 from tvm_go.policy.inputs import PAIR_FEATURES, Bools, Float32, GraphInput
 from tvm_go.simulate import OBJECTIVES, Machine, Workload
@@ -37,7 +37,7 @@ def graph_input(workload: Workload, machine: Machine, objective: str = "concurre
         raise UnsupportedModelError(f"{workload.name}: the graph is empty; there is nothing to place")
     op_ms = machine.op_ms(workload)
     runs = np.isfinite(op_ms)
-    supported = _all_of_class(workload, runs)
+    supported = _allsums(workload, runs)
     nowhere = np.flatnonzero(~supported.any(axis=1))
     if len(nowhere):
         first = int(np.argmax(workload.colocation == nowhere[0]))
@@ -133,7 +133,7 @@ def _pair_features(
     level = depth_of(workload.edge_src, workload.edge_dst, best_ms).level
     first_level = np.full(count, np.iinfo(np.int64).max)
     np.minimum.at(first_level, label, level)
-    class_ms, class_bytes = (_of_class(label, weights, count) for weights in (best_ms, need_bytes))
+    class_ms, class_bytes = (sums(label, weights, count) for weights in (best_ms, need_bytes))
     work = _work_share(op_ms, best_ms)
     held = np.where(np.isfinite(room), np.minimum(room, 1.0), 1.0)
     order = np.arange(count)
@@ -176,13 +176,9 @@ def _work_share(op_ms: Floats, best_ms: Floats) -> Floats:
     return np.asarray(speed / speed.sum())
 
 
-def _all_of_class(workload: Workload, runs: Bools) -> Bools:
+def _allsums(workload: Workload, runs: Bools) -> Bools:
     misses = [np.bincount(workload.colocation, weights=~column, minlength=workload.num_classes) for column in runs.T]
     return np.stack(misses, axis=1) == 0
-
-
-def _of_class(label: Int32, weights: Floats, count: int) -> Floats:
-    return np.bincount(label, weights=weights, minlength=count).astype(np.float64, copy=False)
 
 
 def _mean_link(machine: Machine) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from tvm_go.arrays import sums
 from tvm_go.graph import Int32, Int64
 
 KINDS = ("same", "merged", "split", "regrouped", "lowering", "form", "moved", "added")
@@ -49,7 +50,9 @@ class Comparison:
 
     def group_ms(self, ms: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Milliseconds of each group in the other plan, and in this one whose kernels take ``ms``: float64 [G]."""
-        return _sums(self.other_group, self.other_ms, self.num_groups), _sums(self.group, ms, self.num_groups)
+        return _ms_of_groups(self.other_group, self.other_ms, self.num_groups), _ms_of_groups(
+            self.group, ms, self.num_groups
+        )
 
 
 def links(identity: Int32, kernel: Int32, other_identity: Int32, other_kernel: Int32) -> tuple[Int64, Int64]:
@@ -124,6 +127,6 @@ def changes(
     return change, renumbered[: counts[0]], renumbered[counts[0] :]
 
 
-def _sums(group: Int32, ms: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+def _ms_of_groups(group: Int32, ms: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     inside = group >= 0
-    return np.bincount(group[inside], weights=ms[inside], minlength=count).astype(np.float64)
+    return sums(group[inside], ms[inside], count)

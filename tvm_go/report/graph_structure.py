@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from tvm_go.arrays import sums
 from tvm_go.graph import Int32, Int64, OpGraph, Pattern, ValueKind, vocabulary
-from tvm_go.kernels import free_kernels, members, returned_values
+from tvm_go.kernels import crossing_reads, free_kernels, members, returned_values
 from tvm_go.report.scene import CONSTANT, INPUT, Floats, Structure
 from tvm_go.report.words import short
 from tvm_go.simulate.kernel_tensors import KernelTensors
@@ -125,16 +124,7 @@ def _kernel_bytes(graph: OpGraph, kernel: Int32) -> Floats:
     """Bytes of what each kernel reads from outside, each value once, and of what it returns: float64 [K]."""
     count = int(kernel.max(initial=-1)) + 1
     size = graph.value_bytes.astype(np.float64)
-    producer = graph.value_op[graph.use_value]
-    reader = kernel[graph.use_op].astype(np.int64)
-    outside = np.isnan(graph.value_scalar[graph.use_value])
-    outside &= (producer < 0) | (kernel[producer] != reader)
-    pairs = np.unique(reader[outside] * graph.num_values + graph.use_value[outside])
+    reader, value = crossing_reads(graph, kernel)
     returned = np.flatnonzero(returned_values(graph, kernel))
-    read = sums(pairs // graph.num_values, size[pairs % graph.num_values], count)
+    read = sums(reader, size[value], count)
     return read + sums(kernel[graph.value_op[returned]], size[returned], count)
-
-
-def sums(group: NDArray[np.integer[Any]], values: Floats, count: int) -> Floats:
-    """Sum of the values of each group: float64 [count]."""
-    return np.bincount(group, weights=values, minlength=count).astype(np.float64)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tvm_go.graph import Int32, OpGraph, ValueKind
+from tvm_go.arrays import sums
+from tvm_go.graph import OpGraph, ValueKind
 from tvm_go.simulate.roofline import DeviceSpec, roofline_ms
-from tvm_go.simulate.workload import Floats, Workload
+from tvm_go.simulate.workload import Workload
 
 
 def from_graph(graph: OpGraph, specs: Sequence[DeviceSpec], name: str = "graph") -> Workload:
@@ -25,11 +26,11 @@ def from_graph(graph: OpGraph, specs: Sequence[DeviceSpec], name: str = "graph")
     count = graph.num_ops
     value_bytes = graph.value_bytes.astype(np.float64)
     made = graph.value_op >= 0
-    output_bytes = _sums(graph.value_op[made], value_bytes[made], count)
+    output_bytes = sums(graph.value_op[made], value_bytes[made], count)
     used_bytes = value_bytes[graph.use_value]
-    read_bytes = _sums(graph.use_op, used_bytes, count)
+    read_bytes = sums(graph.use_op, used_bytes, count)
     constant = graph.value_kind[graph.use_value] == ValueKind.CONSTANT
-    resident_bytes = _sums(graph.use_op[constant], used_bytes[constant], count)
+    resident_bytes = sums(graph.use_op[constant], used_bytes[constant], count)
     op_ms = roofline_ms(graph.flops, read_bytes + output_bytes, specs)
     op_ms[graph.free] = 0.0
     return Workload.of(
@@ -41,7 +42,3 @@ def from_graph(graph: OpGraph, specs: Sequence[DeviceSpec], name: str = "graph")
         resident_bytes=resident_bytes,
         op_ids=tuple(f"{graph.name(op)}_{op}" for op in range(count)),
     )
-
-
-def _sums(op: Int32, values: Floats, count: int) -> Floats:
-    return np.bincount(op, weights=values, minlength=count).astype(np.float64)

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tvm_go.arrays import sums
 from tvm_go.graph import Int32, Int64
 from tvm_go.simulate import Machine, Workload
 from tvm_go.simulate.workload import Floats
@@ -54,13 +55,13 @@ def classes_of(workload: Workload, machine: Machine) -> Classes:
     """Sum ops up to classes and describe each by costs, bytes, degrees, position and its neighbours."""
     label, count = workload.colocation, workload.num_classes
     op_ms = machine.op_ms(workload)
-    class_ms = np.stack([_summed(label, column, count) for column in op_ms.T], axis=1)  # [C, D], inf where not
+    class_ms = np.stack([sums(label, column, count) for column in op_ms.T], axis=1)  # [C, D], inf where not
     source, reader = label[workload.edge_src], label[workload.edge_dst]
     across = source != reader
     source, reader = source[across], reader[across]
     edge_weight = np.log1p(workload.output_bytes[workload.edge_src[across]])
     size = np.bincount(label, minlength=count)
-    position = _summed(label, np.linspace(0.0, 1.0, len(label)), count) / size
+    position = sums(label, np.linspace(0.0, 1.0, len(label)), count) / size
     kinds = [device.kind for device in machine.devices]
     own_ms = class_ms[:, sorted(kinds.index(kind) for kind in set(kinds))]  # devices of a kind cost the same
     into, out = np.bincount(reader, minlength=count), np.bincount(source, minlength=count)
@@ -68,8 +69,8 @@ def classes_of(workload: Workload, machine: Machine) -> Classes:
         [
             _log_scaled(np.where(np.isfinite(own_ms), own_ms, 0.0)),
             ~np.isfinite(own_ms),
-            _log_scaled(_summed(label, workload.resident_bytes, count)),
-            _log_scaled(_summed(label, workload.output_bytes, count)),
+            _log_scaled(sums(label, workload.resident_bytes, count)),
+            _log_scaled(sums(label, workload.output_bytes, count)),
             np.log1p(size),
             np.log1p(into),
             np.log1p(out),
@@ -77,7 +78,7 @@ def classes_of(workload: Workload, machine: Machine) -> Classes:
     )
     places = np.column_stack([position, *_waves(position)])
     around = [
-        _summed(ends, values[others], count) / np.maximum(degree, 1)
+        sums(ends, values[others], count) / np.maximum(degree, 1)
         for ends, others, degree in ((reader, source, into), (source, reader, out))
         for values in (*own.T, position)
     ]
@@ -134,10 +135,6 @@ def _embed(
         for f in range(width + 1, embedding.shape[1]):
             embedding[g, f] = np.log1p(embedding[g, f])
         embedding[g, width] = np.log1p(np.float32(size[g]))
-
-
-def _summed(label: Int32, values: Floats, count: int) -> Floats:
-    return np.bincount(label, weights=values, minlength=count).astype(np.float64, copy=False)
 
 
 def _log_scaled(values: Floats) -> Floats:
