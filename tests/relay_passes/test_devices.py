@@ -24,6 +24,7 @@ from tvm_go.errors import PlanError
 from tvm_go.graph import Int32, item_bytes
 from tvm_go.kernels import free_kernels
 from tvm_go.lowering import TE, TIR, Lowering
+from tvm_go.model import Model
 from tvm_go.plan import GraphPlan
 
 _BUILD_S = 120.0
@@ -94,6 +95,21 @@ def test_all_kernels_on_one_device_of_two(place: int, build: Build) -> None:
     placed = placing(MODELS[0], fused=False)
     graph = (build(placed, np.full(placed.num_kernels, place, dtype=np.int32)) / "graph.json").read_text()
     assert [copy[1:3] for copy in copies_in(graph)] == ([(0, 1), (1, 0)] if place else [])
+
+
+def test_kernels_on_the_host_are_those_of_a_build_for_the_host_alone(tmp_path: Path, build: Build) -> None:
+    """In the layouts that the CPU likes best: `relay.build` leaves layouts as they are where it has several targets."""
+    mod = typed(MODELS[1]())
+    model = Model.prepare(mod, None, TARGETS.host)
+    write_module(model.mod, model.flow, model.graph, model.default, tmp_path)
+    alone = build_in_folder(str(tmp_path), tvm.ir.save_json(TARGETS.host))
+    placed = Placing(model, model.default)
+    folder = build(placed, np.zeros(placed.num_kernels, dtype=np.int32))
+    assert any("NCHWc" in name for name in alone)
+    assert kernel_names((folder / "graph.json").read_text()) == alone
+    params = [relay.load_param_dict((place / "graph.params").read_bytes()) for place in (folder, tmp_path)]
+    shapes = [sorted((str(name), value.shape) for name, value in one.items()) for one in params]
+    assert shapes[0] == shapes[1]
 
 
 def test_a_weight_lies_on_the_devices_that_read_it(build: Build) -> None:
