@@ -133,8 +133,10 @@ class DeviceSearch:
         """Milliseconds of a placement from its kernels and copies; ``inf`` if one cannot run."""
         ms = self._kernel_ms(model, kernel)
         moved = copies(model.graph, kernel, device)
-        copy_ms = self.links.copy_ms(moved.source, moved.destination, moved.num_bytes.astype(np.float64))
-        return float(ms[np.arange(len(ms)), device].sum() + copy_ms.sum())
+        return float(ms[np.arange(len(ms)), device].sum() + self._copy_ms(moved).sum())
+
+    def _copy_ms(self, moved: Copies) -> Floats:
+        return self.links.copy_ms(moved.source, moved.destination, moved.num_bytes.astype(np.float64))
 
     def _placed_finely(self, model: Model, kernel: Int32) -> Placed:
         """Place a partition; and again with those kernels divided whose parts would rather be on another device."""
