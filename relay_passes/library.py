@@ -14,10 +14,12 @@ from tvm.contrib import graph_executor
 from relay_passes.apply import regroup
 from relay_passes.back_ends import check_back_end
 from relay_passes.dataflow import Dataflow, with_main
+from relay_passes.error_text import meaningful_lines
 from relay_passes.export import export_library
 from relay_passes.lowering import Chooser, lowering_scope, pass_config, planned_chooser
 from relay_passes.stack import with_deep_stack
 from relay_passes.targets import build_scopes
+from tvm_go.errors import PlanError
 from tvm_go.graph import Int32, OpGraph
 from tvm_go.lowering import TE, Lowering
 
@@ -50,13 +52,28 @@ def build_module(mod: tvm.IRModule, target: tvm.target.Target | Sequence[tvm.tar
         Prepared and regrouped.
     target : tvm.target.Target or sequence of such
         Of the one device, or of each device that kernels may be placed on, the CPU's first.
+
+    Raises
+    ------
+    PlanError
+        If a lowering is not asked for, or TVM has no code for a kernel on its device.
     """
     host, *others = [target] if isinstance(target, tvm.target.Target) else target
     for one in (host, *others):
         check_back_end(one)
 
     def build() -> Any:
-        return relay.build(mod, [host, *others] if others else host, **options)
+        if not others:
+            return relay.build(mod, host, **options)
+        try:
+            return relay.build(mod, [host, *others], **options)
+        except Exception as error:  # TVM raises all kinds where it has no schedule for a device
+            kinds = ", ".join(str(one.kind.name) for one in (host, *others))
+            reason = meaningful_lines(f"{type(error).__name__}: {error}")
+            raise PlanError(
+                f"TVM does not build the plan's kernels where they are placed ({kinds}): {reason}; "
+                f"place kernels of this kind on {host.kind.name}"
+            ) from error
 
     def body() -> Any:
         with build_scopes(host, *others), tvm.transform.PassContext(opt_level=3, disabled_pass=list(ONCE)):
