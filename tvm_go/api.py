@@ -37,6 +37,7 @@ def tune(
     shipped_records: bool = True,
     extra_records: str | Path | None = None,
     cost_model: str | Path | None = None,
+    placement: str = "portfolio",
     rpc: RpcConfig | None = None,
     measure: MeasureConfig | None = None,
     name: str = "model",
@@ -54,7 +55,7 @@ def tune(
     mod, params
         The model, as for `relay.build`.
     target
-        TVM target; ``native`` is this machine's CPU.
+        TVM target, or a target set such as ``cpu=native, opencl=opencl``; ``native`` is this machine's CPU.
     log
         Tuning log: what stands in it is not measured again, what is measured is appended. None keeps nothing.
     budget
@@ -80,6 +81,8 @@ def tune(
     cost_model
         A file of :meth:`cost_model.regressor.CostModel.save`, or ``shipped`` for the one that comes with the package:
         kernels are predicted, and measured only in plans that may be the best. None measures every kernel.
+    placement
+        How the kernels of a target set are placed on its devices: one of ``tvm_go.search.placement.STRATEGIES``.
     rpc
         An existing RPC tracker; None starts a tracker and a server on this machine.
     measure
@@ -123,6 +126,7 @@ def tune(
         shipped_records=shipped_records,
         extra_records=extra_records,
         cost_model=cost_model,
+        placement=placement,
         rpc=rpc,
         measure=measure,
         name=name,

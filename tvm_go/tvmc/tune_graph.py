@@ -15,7 +15,6 @@ from rich.console import Console
 from tvm.driver.tvmc import frontends
 from tvm.driver.tvmc.main import register_parser
 from tvm.driver.tvmc.shape_parser import parse_shape_string
-from tvm.driver.tvmc.tracker import tracker_host_port_from_cli
 
 from cost_model.config import RpcConfig
 from tvm_go.atomic import write_atomically
@@ -27,12 +26,14 @@ from tvm_go.result import TuneResult
 from tvm_go.rules import RULE_SET_NAMES
 from tvm_go.run_record import RunRecord
 from tvm_go.search import STRATEGIES
+from tvm_go.search.placement import STRATEGIES as PLACEMENTS
 from tvm_go.tuning import TASKS, tune_graph
 from tvm_go.tvmc.errors import check_output, interrupted, one_line
 from tvm_go.tvmc.models import load_model
 from tvm_go.tvmc.progress import progress_on
 from tvm_go.tvmc.render import render
 from tvm_go.tvmc.screen import table_console
+from tvm_go.tvmc.trackers import tracker_address
 
 _EXAMPLE = """\
 example:
@@ -80,6 +81,9 @@ def add_tune_graph_parser(subparsers: Any, _: argparse.ArgumentParser, __: objec
     )
     parser.add_argument("--records", metavar="FILE", help="another log whose tuned kernels to try too.")
     parser.add_argument("--cost-model", metavar="FILE", help="predict kernels, measure fewer; 'shipped': by ours.")
+    parser.add_argument(
+        "--placement", default="portfolio", choices=PLACEMENTS, metavar="S", help="on several devices; see place."
+    )
     parser.add_argument("--rpc-tracker", metavar="HOST:PORT", help="measure through this tracker; default: our own.")
     parser.add_argument("--rpc-key", metavar="KEY", help="key of the devices at the tracker.")
     parser.add_argument("--model-format", choices=frontends.get_frontend_names(), help="default: by file ending.")
@@ -126,6 +130,7 @@ def drive_tune_graph(args: argparse.Namespace) -> int:
                 shipped_records=not args.no_shipped_records,
                 extra_records=args.records,
                 cost_model=args.cost_model,
+                placement=args.placement,
                 rpc=rpc,
                 name=Path(args.FILE).stem,
                 ablate=not args.no_ablation,
@@ -205,12 +210,5 @@ def _rpc(args: argparse.Namespace) -> RpcConfig | None:
         raise UsageError("--rpc-tracker and --rpc-key belong together: give both, or none for a server of our own")
     if not args.rpc_tracker:
         return None
-    try:
-        host, port = tracker_host_port_from_cli(args.rpc_tracker)
-    except ValueError as error:
-        raise UsageError(
-            f"--rpc-tracker '{args.rpc_tracker}' is no HOST:PORT ({error}); for instance 127.0.0.1:9190"
-        ) from error
-    if not host:
-        raise UsageError(f"--rpc-tracker '{args.rpc_tracker}' is no HOST:PORT; for instance 127.0.0.1:9190")
+    host, port = tracker_address(args.rpc_tracker, "--rpc-tracker")
     return RpcConfig(tracker_host=host, tracker_port=port, key=args.rpc_key)
