@@ -6,6 +6,7 @@ No kernel can raise, hang or crash the caller: whatever TVM might do to a proces
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shutil
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -27,6 +28,9 @@ from relay_passes.export import cross_compiler_of
 from relay_passes.targets import as_target
 
 __all__ = ["ErrorKind", "KernelResult", "KernelTask", "MeasureConfig", "Measurer", "RpcConfig"]
+
+
+_EMULATION = 10.0  # so many times longer may a kernel take on an emulated server
 
 
 class Measurer:
@@ -133,7 +137,7 @@ class Measurer:
         if self._runner is None:
             self._runner = KernelRunner(
                 connection=self.connection,
-                config=self._config,
+                config=self._run_config(),
                 device_kind=self._device_kind,
                 target_json=self._target_json,
                 work_dir=self._work_dir,
@@ -183,6 +187,11 @@ class Measurer:
         if self._work_dir is not None:
             shutil.rmtree(self._work_dir, ignore_errors=True)
             self._work_dir = None
+
+    def _run_config(self) -> MeasureConfig:
+        if not self.served().is_emulated:
+            return self._config
+        return dataclasses.replace(self._config, run_timeout_s=_EMULATION * self._config.run_timeout_s)
 
     def _measure_round(
         self, runner: KernelRunner, outcomes: list[BuiltKernel | KernelResult]

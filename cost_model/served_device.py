@@ -35,6 +35,11 @@ class ServedDevice:
     kind: str
     model: str
 
+    @property
+    def is_emulated(self) -> bool:
+        """Whether its times say nothing about a real device."""
+        return self.kind.startswith("emulated ")
+
 
 def served_device(connection: RpcConnection, target: tvm.target.Target) -> ServedDevice:
     """Ask the server of a connection for the device that kernels of a target run on.
