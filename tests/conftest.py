@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -60,4 +61,18 @@ def opencl_server(opencl_runtime: Path) -> Iterator[RpcConfig]:
     from tests.servers import running_server, running_tracker  # importing TVM takes a second: not for every test
 
     with running_tracker() as tracker, running_server(tracker, "opencl", runtime=opencl_runtime) as rpc:
+        yield rpc
+
+
+@pytest.fixture(scope="session")
+def arm64_server() -> Iterator[RpcConfig]:
+    """A server on an emulated ARM64 machine; without it a test is skipped, but not in CI."""
+    from tests.servers import ARM64_SERVER, running_emulated_server, running_tracker
+
+    if subprocess.run([ARM64_SERVER, "--check"], check=False).returncode:
+        reason = "the emulated ARM64 machine is not set up: run tools/arm64_server"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with running_tracker() as tracker, running_emulated_server(tracker, "arm64") as rpc:
         yield rpc

@@ -17,6 +17,7 @@ from cost_model.config import RpcConfig
 from cost_model.rpc import RpcConnection
 
 HOST = "127.0.0.1"
+ARM64_SERVER = Path(__file__).parents[1] / "tools" / "arm64_server"
 
 
 @contextmanager
@@ -33,7 +34,21 @@ def running_tracker() -> Iterator[int]:
 @contextmanager
 def running_server(tracker_port: int, key: str, *options: str, runtime: Path | None = None) -> Iterator[RpcConfig]:
     """A server that is registered with a tracker on this machine; a folder with TVM's runtime replaces the wheel's."""
-    process = start_server(tracker_port, key, *options, runtime=runtime)
+    with _registered(start_server(tracker_port, key, *options, runtime=runtime), tracker_port, key) as rpc:
+        yield rpc
+
+
+@contextmanager
+def running_emulated_server(tracker_port: int, key: str) -> Iterator[RpcConfig]:
+    """A server on an emulated ARM64 machine, which must be set up."""
+    command = [str(ARM64_SERVER), "--tracker", f"{HOST}:{tracker_port}", "--key", key, "--host", HOST]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    with _registered(process, tracker_port, key) as rpc:
+        yield rpc
+
+
+@contextmanager
+def _registered(process: subprocess.Popen[bytes], tracker_port: int, key: str) -> Iterator[RpcConfig]:
     try:
         rpc = RpcConfig(HOST, tracker_port, key, wait_s=60.0)
         RpcConnection(rpc).check(patient=True)
