@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from tvm_go.plan import GraphPlan
 from tvm_go.report.verdict import verdict_line
 from tvm_go.report.words import milliseconds
 from tvm_go.result import KernelLine, TuneResult
@@ -25,6 +27,8 @@ def render(result: TuneResult, plan_path: Path, console: Console, *, brief: bool
             console.print(_gains(result))
         if result.kernels:
             console.print(_kernels(result))
+        if result.plan.device.any():
+            console.print(_placement(result.plan), highlight=False, soft_wrap=True)
         console.print(_effort(result), highlight=False, soft_wrap=True)
     console.print(f"{verdict_line(result)}; plan: {plan_path}", highlight=False, soft_wrap=True)
 
@@ -62,15 +66,35 @@ def _kernels(result: TuneResult) -> Table:
     )
     for column in ("ms each", "count", "share"):
         table.add_column(column, justify="right", no_wrap=True)
+    placed = len(result.plan.devices) > 1
+    if placed:
+        table.add_column("device", no_wrap=True)
     table.add_column("lowering", no_wrap=True)
     table.add_column("to default", no_wrap=True)
     table.add_column("ops")
     for line in lines:
         share = f"{100 * line.ms * line.count / total:.1f} %"
+        device = [line.device] if placed else []
         table.add_row(
-            milliseconds(line.ms), str(line.count), share, line.lowering, line.change or "same", _short(line.ops)
+            milliseconds(line.ms),
+            str(line.count),
+            share,
+            *device,
+            line.lowering,
+            line.change or "same",
+            _short(line.ops),
         )
     return table
+
+
+def _placement(plan: GraphPlan) -> str:
+    counts = np.bincount(plan.device, minlength=len(plan.devices)).tolist()
+    kernels = ", ".join(f"{count} on {name}" for name, count in zip(plan.devices, counts, strict=True))
+    said = plan.provenance
+    return (
+        f"kernels: {kernels}; {said['copies']} copies of {said['copied_bytes']:,} bytes; "
+        f"{milliseconds(said['predicted_ms'])} ms predicted from kernels and copies"
+    )
 
 
 def _shown(kernels: tuple[KernelLine, ...]) -> tuple[list[KernelLine], int]:
