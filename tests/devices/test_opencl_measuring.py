@@ -17,7 +17,7 @@ from cost_model.build_worker import BuiltKernel
 from cost_model.config import RpcConfig
 from cost_model.kernel_result import ErrorKind, KernelResult
 from cost_model.measure import MeasureConfig, Measurer
-from cost_model.rpc import RpcConnection, tracker_summary
+from cost_model.rpc import RpcConnection, load_library, tracker_summary
 from cost_model.stage_file import StageFile
 from relay_passes.targets import as_target
 from tests.cost_model.faults import faulty_build
@@ -107,11 +107,10 @@ def test_a_library_is_sent_once_for_all_its_kernels(
     opencl_server: RpcConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[str] = []
-    load = run_worker.load_library
 
     def load_and_note(session: Any, path: str) -> Any:
         sent.append(path)
-        return load(session, path)
+        return load_library(session, path)
 
     monkeypatch.setattr(run_worker, "load_library", load_and_note)
     tasks = (add_relu(8), dense_add(16), add_relu(24))
