@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import tvm
 
+from cost_model.kernel_tuning import isa_of
 from relay_passes.boards import BOARDS, board_target
 from relay_passes.schedules.tiling import Machine
 from relay_passes.targets import as_target
@@ -19,6 +20,7 @@ def test_every_board_is_a_target_for_arm(name: str) -> None:
     assert list(target.keys) == ["arm_cpu", "cpu"]
     assert str(as_target(str(target))) == str(target)  # as a plan names it
     assert vector_lanes(target) == 0  # no schedules for x86
+    assert isa_of(target) is None  # nor what was tuned for x86
     is_32bit = name.endswith("-32bit")
     assert Machine.of(target) == Machine(4, 16 if is_32bit else 32, int(target.attrs["num-cores"]))
 
