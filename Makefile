@@ -3,12 +3,13 @@ BIN := .venv/bin
 SQUEEZENET = $$($(BIN)/python -c "import onnx, pathlib; \
 	print(pathlib.Path(onnx.__file__).parent / 'backend/test/data/light/light_squeezenet.onnx')")
 
-.PHONY: help venv demo docs test lint format bench campaign
+.PHONY: help venv demo docs devices test lint format bench campaign
 
 help:
 	@echo "make demo      tune a real model on this machine, compile it by the plan, run it (10 minutes)"
 	@echo "make test      the tests (20 minutes)          make lint      ruff and mypy"
 	@echo "make bench     every figure of the README      make campaign  the long randomised tests"
+	@echo "make devices   what the tests of OpenCL and ARM64 need: PoCL, TVM's runtime for it, an emulated ARM64 machine"
 	@echo "make docs      the documents as a site, in site/"
 
 venv: .venv/.ready
@@ -23,6 +24,11 @@ demo: venv
 	$(BIN)/tvm-go tune-graph $(SQUEEZENET) --log demo/log.jsonl -o demo/squeezenet.plan.json
 	$(BIN)/tvm-go compile $(SQUEEZENET) --graph-plan demo/squeezenet.plan.json -o demo/squeezenet.tar
 	$(BIN)/tvm-go run demo/squeezenet.tar --device cpu --fill-mode random --print-time --repeat 10
+
+devices: venv
+	tools/opencl
+	tools/build_opencl_runtime
+	tools/arm64_server
 
 docs: venv
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
@@ -53,3 +59,4 @@ bench: venv
 	$(BIN)/python -m benchmarks.simulate
 	$(BIN)/python -m benchmarks.schedule
 	$(BIN)/python -m benchmarks.viewer
+	$(BIN)/python -m benchmarks.devices

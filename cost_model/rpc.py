@@ -279,7 +279,7 @@ def reach_tracker(host: str, port: int, option: str = "--rpc-tracker") -> dict[s
         reason = error.strerror or str(error) or type(error).__name__
         raise MeasureError(
             f"no RPC tracker at {host}:{port} ({reason.lower()}); "
-            f"start one with 'python -m tvm.exec.rpc_tracker --port {port}', or correct {option}"
+            f"start one with 'python -m tvm.exec.rpc_tracker --port {port} --port-end {port + 1}', or correct {option}"
         ) from error
 
 
