@@ -14,6 +14,7 @@ from scipy.optimize import nnls
 from cost_model.link_times import FEW, MANY, SIZES, copy_name, measure_link_times, row_name
 from cost_model.provenance import versions
 from cost_model.rpc import RpcConnection
+from cost_model.served_device import ServedDevice
 from relay_passes.target_set import TargetSet
 from tuning_logs import KernelRecord, TuningLog
 
@@ -57,7 +58,7 @@ class Links:
         return Links(latency_ms, bytes_per_ms, np.maximum(np.array(rows), 0.0) / (MANY - FEW))
 
 
-def links_of(targets: TargetSet, connection: RpcConnection, log: TuningLog, *, device_model: str) -> Links:
+def links_of(targets: TargetSet, connection: RpcConnection, log: TuningLog, served: ServedDevice) -> Links:
     """The links of a target set: from the log, else measured and logged.
 
     They stand there as kernels without a structure, one for each copy and row, under the target set.
@@ -72,8 +73,7 @@ def links_of(targets: TargetSet, connection: RpcConnection, log: TuningLog, *, d
     wanted = [copy_name(targets.names[0], name, size) for name in targets.names[1:] for size in SIZES]
     wanted += [copy_name(name, targets.names[0], size) for name in targets.names[1:] for size in SIZES]
     wanted += [row_name(name, count) for name in targets.names for count in (FEW, MANY)]
-    kind = "+".join(targets.names)
-    known = {name: log.kernels(_key(name), targets.text, device_kind=kind).get("te") for name in wanted}
+    known = {name: log.kernels(_key(name), targets.text, device_kind=served.kind).get("te") for name in wanted}
     ms = {name: record.median_ms for name, record in known.items() if record is not None and record.succeeded}
     if len(ms) < len(wanted):
         for name, times_ms in measure_link_times(targets, connection).items():
@@ -82,8 +82,8 @@ def links_of(targets: TargetSet, connection: RpcConnection, log: TuningLog, *, d
                 KernelRecord(
                     key=_key(name),
                     target=targets.text,
-                    device_kind=kind,
-                    host_cpu=device_model,
+                    device_kind=served.kind,
+                    host_cpu=served.model,
                     versions=versions(),
                     median_ms=ms[name],
                     times_ms=times_ms,
@@ -94,7 +94,7 @@ def links_of(targets: TargetSet, connection: RpcConnection, log: TuningLog, *, d
                     build_s=0.0,
                     run_s=0.0,
                     ops=name,
-                    workload=kind,
+                    workload="+".join(targets.names),
                 )
             )
     return Links.of(targets.names, ms)

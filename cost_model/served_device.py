@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,11 @@ class ServedDevice:
     def is_emulated(self) -> bool:
         """Whether its times say nothing about a real device."""
         return self.kind.startswith("emulated ")
+
+
+def together(devices: Sequence[ServedDevice]) -> ServedDevice:
+    """Several devices of one machine as one, for records of what needs all of them."""
+    return ServedDevice(" + ".join(one.kind for one in devices), "; ".join(one.model for one in devices))
 
 
 def served_device(connection: RpcConnection, target: tvm.target.Target) -> ServedDevice:

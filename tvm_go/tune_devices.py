@@ -12,6 +12,7 @@ from cost_model.config import MeasureConfig
 from cost_model.links import links_of
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
+from cost_model.served_device import together
 from relay_passes.target_set import TargetSet
 from tuning_logs import PlanRecord
 from tvm_go.callbacks import TuneCallbacks
@@ -84,18 +85,20 @@ def best_placed(
     """
     host_model, host_plan, host_record = found
     host = next(iter(oracles.values()))
-    served = [oracle.measurer.served().model for oracle in oracles.values()]
-    links = links_of(targets, host.measurer.connection, host.log, device_model="; ".join(served))
+    served = together([oracle.measurer.served() for oracle in oracles.values()])
+    links = links_of(targets, host.measurer.connection, host.log, served)
     search = DeviceSearch(targets, list(oracles.values()), links, rules, strategy, seed, times)
     own = np.zeros(host_plan.num_kernels, dtype=np.int32)
     alike = on_set(host_plan, targets)
-    host.log.append(replace(host_record, target=targets.text, plan_key=alike.key, plan=alike.to_json()))
+    host.log.append(
+        replace(host_record, target=targets.text, device_kind=served.kind, plan_key=alike.key, plan=alike.to_json())
+    )
     host_ms = search.predicted_ms(host_model, host_plan.kernel, own)
     best: PlacedPlan | None = None
     hopeful = search.candidates(candidates.base, candidates.names, host_model, host_plan.kernel, host_ms)
     for placed in hopeful[:_MOST_WHOLE]:
         plan = search.plan_of(placed, **{**host_plan.provenance, "placement": strategy, "host_predicted_ms": host_ms})
-        record = verified(candidates.default, placed.model, plan, host.model, host, ablate=False)
+        record = verified(candidates.default, placed.model, plan, host.model, host, ablate=False, served=served)
         callbacks.on_plan(record)
         to_beat = host_record if best is None else best.record
         if record.verdict == "faster" and speedup(record) > speedup(to_beat):

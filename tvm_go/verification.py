@@ -40,7 +40,14 @@ def speedup(record: PlanRecord) -> float:
 
 
 def verified(
-    default: Model, model: Model, plan: GraphPlan, name: str, oracle: KernelOracle, *, ablate: bool
+    default: Model,
+    model: Model,
+    plan: GraphPlan,
+    name: str,
+    oracle: KernelOracle,
+    *,
+    ablate: bool,
+    served: ServedDevice | None = None,
 ) -> PlanRecord:
     """The verdict on a whole plan: from the log if it stands there, else measured and logged.
 
@@ -52,9 +59,11 @@ def verified(
         In the forms of the plan.
     ablate : bool
         Whether to measure as well what each kind of decision adds to a faster plan.
+    served : ServedDevice, optional
+        All devices of a target set; None for the host alone.
     """
     measurer, log = oracle.measurer, oracle.log
-    served = measurer.served()
+    served = served or measurer.served()
     for record in log.plans(plan.workload, plan.target, device_kind=served.kind):
         if record.plan_key == plan.key and ("gains" in record.provenance or not ablate or record.verdict != "faster"):
             return record
