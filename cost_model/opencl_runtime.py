@@ -71,7 +71,7 @@ def runtime_folder(flags: Sequence[str] = ()) -> Path:
         No TVM is installed.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    what = "\n".join([platform.machine(), str(_tvm_folder()), *_FLAGS, *flags])
+    what = "\n".join([platform.machine(), *_sources(), *_FLAGS, *flags])
     return cache / "tvm-go" / f"runtime-{_tvm_version()}-{hashlib.sha256(what.encode()).hexdigest()[:12]}"
 
 
@@ -168,6 +168,13 @@ def _tvm_folder() -> Path:
             f"no TVM is installed for {sys.executable}; pip install xtc-tvm-python-bindings==0.19.0.12"
         )
     return Path(spec.origin).parent
+
+
+def _sources() -> list[str]:
+    """The C++ sources by name and size: equal ones, wherever they are installed, need one build."""
+    folder = _tvm_folder()
+    files = [path for part in ("src", "include") for path in (folder / part).rglob("*.*")]
+    return sorted(f"{path.relative_to(folder)} {path.stat().st_size}" for path in files if path.is_file())
 
 
 def _tvm_version() -> str:
