@@ -32,8 +32,12 @@ class Comparison:
         Kernels of both plans that have ops in common, directly or over others, are one group; -1 for the same ones.
     other_label : tuple of str [K']
         Names of the ops of the other plan's kernels; empty for those that are the same here.
+    other_device : int32 [K']
+        An index into this plan's devices; -1 for one that it does not have.
     other_ms : float64 [K']
         NaN where nobody knows.
+    other_start_ms : float64 [K']
+        When each of them starts if they run one after another, copies between them; NaN where nobody knows.
     """
 
     other_title: str
@@ -42,7 +46,9 @@ class Comparison:
     group: Int32
     other_group: Int32
     other_label: tuple[str, ...]
+    other_device: Int32
     other_ms: NDArray[np.float64]
+    other_start_ms: NDArray[np.float64]
 
     @property
     def num_groups(self) -> int:

@@ -7,11 +7,9 @@ from numpy.typing import NDArray
 
 from tvm_go.arrays import sums
 from tvm_go.graph import Int32, Int64, OpGraph, Pattern, ValueKind, vocabulary
-from tvm_go.kernels import crossing_reads, free_kernels, members, returned_values
+from tvm_go.kernels import crossing_reads, members, returned_values
 from tvm_go.report.scene import CONSTANT, INPUT, Floats, Structure
 from tvm_go.report.words import short
-from tvm_go.simulate.kernel_tensors import KernelTensors
-from tvm_go.simulate.peak_memory import live_bytes
 
 DEFAULT_FORM = "default"
 
@@ -27,15 +25,11 @@ def structure_of(graph: OpGraph, kernel: Int32, form: list[str]) -> Structure:
         Form of each op, ``default`` for TVM's own.
     """
     starts, order = members(kernel)
-    place = np.empty(graph.num_ops, dtype=np.int32)
-    place[order] = np.arange(graph.num_ops, dtype=np.int32)
+    place, value_place = _op_places(kernel), value_places(graph, kernel)
+    by_place = _inverse(value_place)
     made = graph.value_op >= 0
     owner = np.where(graph.value_kind == ValueKind.CONSTANT, CONSTANT, INPUT)
     owner[made] = place[graph.value_op[made]]
-    last = np.where(made, owner, graph.num_ops - owner)  # inputs and constants come behind all ops
-    by_owner = np.lexsort((graph.value_index, last))
-    value_place = np.empty(graph.num_values, dtype=np.int32)
-    value_place[by_owner] = np.arange(graph.num_values, dtype=np.int32)
     reader = place[graph.use_op]
     by_reader = np.argsort(reader, kind="stable")
     types, value_type = _types(graph)
@@ -55,36 +49,33 @@ def structure_of(graph: OpGraph, kernel: Int32, form: list[str]) -> Structure:
         op_flops=graph.flops[order],
         op_bytes=_op_bytes(graph)[order],
         kernel_bytes=_kernel_bytes(graph, kernel),
-        value_op=owner[by_owner].astype(np.int32),
-        value_type=value_type[by_owner],
-        value_bytes=value_bytes[by_owner],
+        value_op=owner[by_place].astype(np.int32),
+        value_type=value_type[by_place],
+        value_bytes=value_bytes[by_place],
         use_start=np.searchsorted(reader[by_reader], np.arange(graph.num_ops + 1)).astype(np.int32),
         use_value=value_place[graph.use_value[by_reader]],
         placement=False,
     )
 
 
-def live_bytes_of(graph: OpGraph, kernel: Int32) -> Floats:
-    """Bytes of the tensors that are alive while each kernel runs, in the plan's order: float64 [K]."""
-    returned = returned_values(graph, kernel)
-    count = int(kernel.max(initial=-1)) + 1
-    made = np.flatnonzero(returned)
-    made = made[np.argsort(kernel[graph.value_op[made]], kind="stable")]
-    number = np.full(graph.num_values, -1, dtype=np.int64)
-    number[made] = np.arange(len(made))
-    reader = kernel[graph.use_op]
-    producer = graph.value_op[graph.use_value]
-    crossing = np.flatnonzero((producer >= 0) & (kernel[producer] != reader))
-    crossing = crossing[np.argsort(reader[crossing], kind="stable")]
-    tensors = KernelTensors(
-        output_start=np.searchsorted(kernel[graph.value_op[made]], np.arange(count + 1)).astype(np.int64),
-        output_bytes=graph.value_bytes[made],
-        use_start=np.searchsorted(reader[crossing], np.arange(count + 1)).astype(np.int64),
-        use_tensor=number[graph.use_value[crossing]].astype(np.int32),
-        is_view=free_kernels(graph, kernel),
-        returned=graph.is_output[made],
-    )
-    return live_bytes(tensors, np.arange(count, dtype=np.int32)).astype(np.float64)
+def value_places(graph: OpGraph, kernel: Int32) -> Int32:
+    """Number of each value in a structure, where those of ops come first, by op; inputs; constants: int32 [V]."""
+    made = graph.value_op >= 0
+    owner = np.where(graph.value_kind == ValueKind.CONSTANT, CONSTANT, INPUT)
+    last = graph.num_ops - owner  # inputs and constants come behind all ops
+    last[made] = _op_places(kernel)[graph.value_op[made]]
+    return _inverse(np.lexsort((graph.value_index, last)))
+
+
+def _op_places(kernel: Int32) -> Int32:
+    """Number of each op among those sorted by kernel: int32 [N]."""
+    return _inverse(members(kernel)[1])
+
+
+def _inverse(order: NDArray[np.integer]) -> Int32:
+    inverse = np.empty(len(order), dtype=np.int32)
+    inverse[order] = np.arange(len(order), dtype=np.int32)
+    return inverse
 
 
 def _anchors(starts: Int64, pattern: NDArray[np.int8], flops: Floats) -> Int32:

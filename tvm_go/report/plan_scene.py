@@ -1,4 +1,4 @@
-"""The scene of a plan: its kernels one after another on its device, beside another plan or TVM's default."""
+"""The scene of a plan: its kernels and copies one after another, beside another plan or TVM's default."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 
 from tvm_go.errors import PlanError
-from tvm_go.graph import vocabulary
+from tvm_go.graph import Int32, OpGraph, vocabulary
 from tvm_go.kernels import kernel_keys, members
 from tvm_go.lowering import TE
 from tvm_go.plan import GraphPlan
 from tvm_go.plan_details import SOURCES, PlanDetails
 from tvm_go.report import blocks
 from tvm_go.report.changes import KINDS, Comparison, changes, links
-from tvm_go.report.graph_structure import DEFAULT_FORM, live_bytes_of, structure_of
-from tvm_go.report.scene import Floats, Run, Scene, Structure
-from tvm_go.report.words import labels, milliseconds, short
+from tvm_go.report.graph_structure import DEFAULT_FORM, structure_of, value_places
+from tvm_go.report.scene import Run, Scene, Structure
+from tvm_go.report.steps import TimedSteps, copy_ms_of, live_bytes_of, steps_of, timed_steps
+from tvm_go.report.words import amount, labels, milliseconds, short
 
 DEFAULT_TITLE = "TVM's default"
 _DETAIL_LENGTH = 240  # characters of a lowering that are shown; a tuned record's trace is longer than a page
@@ -40,13 +41,13 @@ def plan_scene(plan: GraphPlan, against: GraphPlan | None = None) -> Scene:
     if against is not None:
         _check_same_model(plan, against)
     structure = structure_of(details.graph, plan.kernel, _forms(plan, details))
-    run = _run(plan, details)
+    timed = _timed(plan, details)
     source, reader = kernel_edges(structure)
     return Scene(
         title=str(plan.provenance.get("model") or "a plan"),
-        facts=tuple(_facts(plan, details, other)),
+        facts=tuple(_facts(plan, timed, other)),
         structure=structure,
-        run=run,
+        run=_run(plan, timed),
         levels=blocks.levels(plan.num_kernels, source, reader, structure.op_name[structure.anchor]),
         comparison=None if other is None else _comparison(plan, other, DEFAULT_TITLE if against is None else None),
     )
@@ -61,14 +62,6 @@ def kernel_edges(structure: Structure) -> tuple[Any, Any]:
     source, reader = kernel[made[inner]], reader[inner]
     crossing = source != reader
     return source[crossing], reader[crossing]
-
-
-def one_after_another(ms: Floats) -> tuple[Floats, Floats, bool]:
-    """Start and end of kernels that run in order, and whether these are milliseconds: steps, if no time is known."""
-    measured = bool(np.isfinite(ms).any())
-    taken = np.where(np.isfinite(ms), ms, 0.0) if measured else np.ones(len(ms))
-    end = np.cumsum(taken)
-    return end - taken, end, measured
 
 
 def _details(plan: GraphPlan, what: str) -> PlanDetails:
@@ -97,36 +90,46 @@ def _forms(plan: GraphPlan, details: PlanDetails) -> list[str]:
     return [plan.variants.get(op, DEFAULT_FORM) for op in details.origin.tolist()]
 
 
-def _run(plan: GraphPlan, details: PlanDetails) -> Run:
-    start_ms, end_ms, measured = one_after_another(details.ms)
+def _device(plan: GraphPlan) -> Int32:
+    return plan.device if len(plan.device) else np.zeros(plan.num_kernels, dtype=np.int32)
+
+
+def _run(plan: GraphPlan, timed: TimedSteps) -> Run:
+    details, device, devices = _details(plan, "the plan"), _device(plan), plan.devices
     texts = [one.to_text()[:_DETAIL_LENGTH] for one in plan.lowering] or [TE.kind] * plan.num_kernels
     lowerings, lowering = vocabulary(texts)
-    nothing, none = np.zeros(0, dtype=np.int32), np.zeros(0)
+    steps, moved = timed.steps, timed.steps.copies
     return Run(
-        devices=(plan.target.partition(" ")[0],),
+        devices=devices if len(devices) > 1 else (plan.target.partition(" ")[0],),
         lowerings=lowerings,
         sources=SOURCES,
-        device=np.zeros(plan.num_kernels, dtype=np.int32),
+        device=device,
         lowering=lowering,
         source=details.source.astype(np.int32),
         ms=details.ms,
-        start_ms=start_ms,
-        end_ms=end_ms,
-        copy_kernel=nothing,
-        copy_device=nothing,
-        copy_bytes=none,
-        copy_start_ms=none,
-        copy_end_ms=none,
-        memory_device=np.zeros(plan.num_kernels, dtype=np.int32),
-        memory_ms=start_ms,
-        memory_bytes=live_bytes_of(details.graph, plan.kernel),
-        capacity_bytes=np.array([np.inf]),
-        measured=measured,
+        start_ms=timed.start_ms[steps.of_kernel],
+        end_ms=timed.end_ms[steps.of_kernel],
+        copy_value=value_places(details.graph, plan.kernel)[moved.value],
+        copy_device=moved.destination,
+        copy_bytes=moved.num_bytes.astype(np.float64),
+        copy_ms=timed.copy_ms,
+        copy_start_ms=timed.start_ms[steps.of_copy],
+        copy_end_ms=timed.end_ms[steps.of_copy],
+        memory_device=np.repeat(np.arange(len(devices), dtype=np.int32), steps.count),
+        memory_ms=np.tile(timed.start_ms, len(devices)),
+        memory_bytes=live_bytes_of(details.graph, plan.kernel, device, steps, len(devices)).reshape(-1),
+        capacity_bytes=np.full(len(devices), np.inf),
+        measured=timed.measured,
     )
 
 
-def _facts(plan: GraphPlan, details: PlanDetails, other: GraphPlan | None) -> list[tuple[str, str]]:
-    said = plan.provenance
+def _timed(plan: GraphPlan, details: PlanDetails) -> TimedSteps:
+    steps = steps_of(details.graph, plan.kernel, _device(plan))
+    return timed_steps(steps, details.ms, copy_ms_of(plan.provenance, steps.copies.count))
+
+
+def _facts(plan: GraphPlan, timed: TimedSteps, other: GraphPlan | None) -> list[tuple[str, str]]:
+    said, details = plan.provenance, _details(plan, "the plan")
     facts = [("target", plan.target)]
     default_ms, plan_ms = said.get("default_ms"), said.get("plan_ms")
     if default_ms and plan_ms:
@@ -138,6 +141,8 @@ def _facts(plan: GraphPlan, details: PlanDetails, other: GraphPlan | None) -> li
         unknown = int(np.isnan(details.ms).sum())
         more = f" and {unknown} not known" if unknown else ""
         facts.append(("sum of kernels", f"{milliseconds(float(np.nansum(details.ms)))} ms{more}"))
+    if len(plan.devices) > 1:
+        facts.append(("copies", _copied(details.graph, timed)))
     count = str(plan.num_kernels)
     facts.append(("kernels", count if other is None else f"{count} (before: {other.num_kernels})"))
     facts.append(("ops", f"{len(plan.kernel):,}"))
@@ -145,6 +150,17 @@ def _facts(plan: GraphPlan, details: PlanDetails, other: GraphPlan | None) -> li
     facts.append(("rules", plan.rules))
     facts += [("CPU", str(said["host_cpu"]))] if said.get("host_cpu") else []
     return facts
+
+
+def _copied(graph: OpGraph, timed: TimedSteps) -> str:
+    moved = timed.steps.copies
+    inputs = int((graph.value_op[moved.value] < 0).sum())
+    parts = [f"{moved.count:,}" + (f" ({inputs:,} of inputs)" if inputs else "")]
+    if moved.count:
+        parts.append(amount(float(moved.num_bytes.sum()), "B"))
+        known = bool(np.isfinite(timed.copy_ms).all())
+        parts.append(f"{milliseconds(float(timed.copy_ms.sum()))} ms predicted" if known else "time not known")
+    return ", ".join(parts)
 
 
 def _comparison(plan: GraphPlan, other: GraphPlan, title: str | None) -> Comparison:
@@ -164,8 +180,15 @@ def _comparison(plan: GraphPlan, other: GraphPlan, title: str | None) -> Compari
         np.array(kernel_keys(each.graph, kernel))
         for each, kernel in ((details, plan.kernel), (other_details, other.kernel))
     )
-    reasons = (("form", keys[mine] != other_keys[theirs]), ("lowering", lowering[mine] != other_lowering[theirs]))
+    device = _device(plan)
+    other_device = _on_devices(plan.devices, other)
+    reasons = (
+        ("moved", device[mine] != other_device[theirs]),
+        ("form", keys[mine] != other_keys[theirs]),
+        ("lowering", lowering[mine] != other_lowering[theirs]),
+    )
     change, group, other_group = changes(pairs, counts, reasons)
+    timed = _timed(other, other_details)
     starts, order = members(other.kernel)
     names = [short(name) for name in other_details.graph.op_names]
     words = [names[number] for number in other_details.graph.op_name[order].tolist()]
@@ -179,5 +202,13 @@ def _comparison(plan: GraphPlan, other: GraphPlan, title: str | None) -> Compari
         other_label=tuple(
             label if number >= 0 else "" for label, number in zip(other_label, other_group.tolist(), strict=True)
         ),
+        other_device=other_device,
         other_ms=other_details.ms,
+        other_start_ms=timed.start_ms[timed.steps.of_kernel] if timed.measured else np.full(other.num_kernels, np.nan),
     )
+
+
+def _on_devices(names: tuple[str, ...], plan: GraphPlan) -> Int32:
+    """Device of each kernel of a plan, as an index into the names of another one's: int32 [K]; -1 if it is none."""
+    number = [names.index(name) if name in names else -1 for name in plan.devices]
+    return np.array(number, dtype=np.int32)[_device(plan)]

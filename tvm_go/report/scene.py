@@ -91,16 +91,18 @@ class Run:
     ms : float64 [K]
         NaN where nobody knows.
     start_ms, end_ms : float64 [K]
-    copy_kernel, copy_device : int32 [C]
-        Whose output was copied, and to where.
-    copy_bytes, copy_start_ms, copy_end_ms : float64 [C]
+    copy_value, copy_device : int32 [C]
+        Which of the structure's values was copied from where it was made, inputs from the first device; and to where.
+    copy_bytes, copy_ms : float64 [C]
+        NaN where nobody knows how long it took.
+    copy_start_ms, copy_end_ms : float64 [C]
     memory_device : int32 [M]
         Ascending; and then in time, how many bytes are in use on a device from a moment on:
     memory_ms, memory_bytes : float64 [M]
     capacity_bytes : float64 [D]
         ``inf`` where there is no limit.
     measured : bool
-        Whether times are milliseconds; if not, every kernel is drawn as long as any other.
+        Whether times are milliseconds; if not, every kernel and every copy is drawn as long as any other.
     """
 
     devices: tuple[str, ...]
@@ -112,9 +114,10 @@ class Run:
     ms: Floats
     start_ms: Floats
     end_ms: Floats
-    copy_kernel: Int32
+    copy_value: Int32
     copy_device: Int32
     copy_bytes: Floats
+    copy_ms: Floats
     copy_start_ms: Floats
     copy_end_ms: Floats
     memory_device: Int32

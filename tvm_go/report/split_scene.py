@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tvm_go.graph import Int32, vocabulary
 from tvm_go.report import blocks
@@ -93,9 +91,10 @@ def _run(workload: Workload, machine: Machine, device: Int32, execution: Executi
         ms=machine.op_ms(workload)[np.arange(count), device],
         start_ms=execution.start_ms,
         end_ms=execution.finish_ms,
-        copy_kernel=moved.producer.astype(np.int32),
+        copy_value=moved.producer.astype(np.int32),  # each op makes the value of its number
         copy_device=moved.target.astype(np.int32),
         copy_bytes=workload.output_bytes[moved.producer],
+        copy_ms=moved.finish_ms - moved.start_ms,
         copy_start_ms=moved.start_ms,
         copy_end_ms=moved.finish_ms,
         memory_device=np.repeat(np.arange(machine.num_devices, dtype=np.int32), [len(ms) for ms, _ in curves]),
@@ -142,14 +141,10 @@ def _comparison(workload: Workload, machine: Machine, device: Int32, against: In
         change=np.where(moved, KINDS.index("moved"), 0).astype(np.int32),
         group=group,
         other_group=group,
-        other_label=tuple(_on(workload, machine, moved, against)),
+        other_label=tuple(
+            str(name) if other else "" for name, other in zip(workload.op_ids, moved.tolist(), strict=True)
+        ),
+        other_device=against.astype(np.int32),
         other_ms=machine.op_ms(workload)[np.arange(workload.num_ops), against],
+        other_start_ms=np.full(workload.num_ops, np.nan),
     )
-
-
-def _on(workload: Workload, machine: Machine, moved: NDArray[np.bool_], device: Int32) -> Sequence[str]:
-    places = [one.name for one in machine.devices]
-    return [
-        f"{name} on {places[number]}" if other else ""
-        for name, number, other in zip(workload.op_ids, device.tolist(), moved.tolist(), strict=True)
-    ]

@@ -8,7 +8,7 @@ import numpy as np
 
 from tvm_go.report.changes import Comparison
 from tvm_go.report.html_table import table
-from tvm_go.report.scene import Scene
+from tvm_go.report.scene import Run, Scene
 from tvm_go.report.words import amount, labels, milliseconds
 
 KERNEL_ROWS = 2000
@@ -52,15 +52,18 @@ def kernel_table(scene: Scene) -> str:
 
 def change_table(comparison: Comparison, scene: Scene) -> str:
     """A row for each group of kernels that differ, the largest difference in time first."""
-    before_ms, now_ms = comparison.group_ms(scene.run.ms)
+    run = scene.run
+    before_ms, now_ms = comparison.group_ms(run.ms)
     difference = now_ms - before_ms
     order = np.argsort(-np.abs(np.where(np.isfinite(difference), difference, 0.0)), kind="stable")[:_CHANGE_ROWS]
     words = kernel_labels(scene)
     mine, theirs = _members(comparison.group), _members(comparison.other_group)
     first = [int(mine[g][0]) if g in mine else -1 for g in order.tolist()]
+    several = len(run.devices) > 1
     rows = (
         (
             _kind(comparison, mine.get(g, [])),
+            *([_places(run, comparison, theirs.get(g, []), mine.get(g, []))] if several else []),
             _some(comparison.other_label[k] for k in theirs.get(g, [])),
             _some(words[k] for k in mine.get(g, [])),
             milliseconds(float(before_ms[g])),
@@ -73,7 +76,7 @@ def change_table(comparison: Comparison, scene: Scene) -> str:
     caption = f"{comparison.num_groups:,} differences from {comparison.other_title}; {same:,} kernels are the same"
     left = comparison.num_groups - len(order)
     caption += f"; the {left:,} smallest differences are left out" if left else ""
-    columns = ("change", "before", "now", "before, ms", "now, ms", "difference, ms")
+    columns = ("change", *(["device"] if several else []), "before", "now", "before, ms", "now, ms", "difference, ms")
     return _table("change-table", caption, columns, rows, first)
 
 
@@ -89,6 +92,17 @@ def kernel_labels(scene: Scene) -> list[str]:
 def _kind(comparison: Comparison, kernels: Sequence[int]) -> str:
     found = sorted({comparison.kinds[comparison.change[k]] for k in kernels} - {"same"})
     return ", ".join(found) or "removed"
+
+
+def _places(run: Run, comparison: Comparison, before: Sequence[int], now: Sequence[int]) -> str:
+    """Where kernels were and are: ``cpu → opencl``."""
+    known = {one for one in comparison.other_device[before].tolist() if one >= 0}
+    sides = (_names(run, known), _names(run, set(run.device[now].tolist())))
+    return " → ".join(dict.fromkeys(filter(None, sides)))
+
+
+def _names(run: Run, devices: set[int]) -> str:
+    return ", ".join(run.devices[number] for number in sorted(devices))
 
 
 def _some(words: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from benchmarks.synthetic import synthetic
 from tvm_go import Decisions, GraphPlan
+from tvm_go.copies import copies
 from tvm_go.graph import OpGraph
 from tvm_go.kernels import free_kernels, kernel_keys
 from tvm_go.lowering import TE, TIR
@@ -43,6 +44,20 @@ def plan_of(num_ops: int, *, seed: int = 0, compared: bool = True) -> GraphPlan:
     own = replace(own, lowering=lowering).with_provenance(model="made <up>", default_ms=3.0, plan_ms=2.0)
     default = replace(other, details=details_of(other, graph))
     return replace(own, details=details_of(own, graph, default if compared else None))
+
+
+def placed_plan_of(num_ops: int, *, seed: int = 0, num_devices: int = 2) -> GraphPlan:
+    """A random plan on several devices that says what its copies take; what it is compared with is on the CPU alone."""
+    rng = np.random.default_rng(seed)
+    plan = plan_of(num_ops, seed=seed)
+    assert plan.details is not None
+    names = ("cpu", "opencl", "vulkan", "cuda")[:num_devices]
+    target = ", ".join(f"{name}={'llvm -mcpu=x' if name == 'cpu' else name}" for name in names)
+    device = rng.integers(0, num_devices, size=plan.num_kernels).astype(np.int32)
+    lowering = tuple(TE if place else one for one, place in zip(plan.lowering, device.tolist(), strict=True))
+    count = copies(plan.details.graph, plan.kernel, device).count
+    copy_ms = rng.uniform(0.01, 0.5, size=count).tolist()
+    return replace(plan, target=target, device=device, lowering=lowering).with_provenance(copy_ms=copy_ms)
 
 
 def scene_in(page: str) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:

@@ -238,7 +238,7 @@ def test_80_000_ops_have_a_timeline_with_copies_and_memory(large: Shown) -> None
     large.tab.click("#tab-timeline")
     large.tab.wait_for_timeout(100)
     assert large.ask("v.timeline.rows.filter((row) => row.kind === 'memory').length") == 8
-    assert large.ask("v.timeline.arrivals.flat().length") == large.ask("v.scene.copy_kernel.length") > 7
+    assert large.ask("v.timeline.arrivals.flat().length") == large.ask("v.scene.copy_value.length") > 7
     links = large.ask("v.graph.whole.links.filter((link) => link.copies.size).length")
     assert links > 0
 

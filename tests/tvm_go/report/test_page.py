@@ -30,7 +30,6 @@ from tvm_go.kernels import describe, members, returned_values
 from tvm_go.model import Model
 from tvm_go.plan_details import SOURCES
 from tvm_go.report import page, split_scene
-from tvm_go.report.graph_structure import live_bytes_of
 from tvm_go.report.words import amount, milliseconds
 
 
@@ -59,22 +58,6 @@ def test_the_structure_is_that_of_the_graph(seed: int, num_ops: int) -> None:
     for number in range(plan.num_kernels):
         kernel = describe(graph, order[starts[number] : starts[number + 1]], returned)
         assert arrays["kernel_bytes"][number] == graph.value_bytes[[*kernel.inputs, *kernel.outputs]].sum()
-
-
-def test_memory_is_what_is_alive_while_a_kernel_runs() -> None:
-    plan = plan_of(120, seed=3)
-    assert plan.details is not None
-    graph, kernel = plan.details.graph, plan.kernel
-    returned = returned_values(graph, kernel)
-    expected = []
-    for now in range(plan.num_kernels):
-        alive = 0
-        for value in np.flatnonzero(returned):
-            reads = kernel[graph.use_op[graph.use_value == value]]
-            until = plan.num_kernels if graph.is_output[value] else reads.max()
-            alive += int(graph.value_bytes[value]) * (kernel[graph.value_op[value]] <= now <= until)
-        expected.append(alive)
-    assert live_bytes_of(graph, kernel).tolist() == expected
 
 
 def test_the_tables_hold_every_kernel_and_the_numbers_of_the_plan() -> None:
@@ -145,8 +128,8 @@ def test_a_placement_runs_as_the_simulator_says(executor: str) -> None:
     np.testing.assert_allclose(arrays["end_ms"] - arrays["start_ms"], arrays["ms"], atol=1e-9)
     moved = {(int(a), int(device[b])) for a, b in zip(workload.edge_src, workload.edge_dst, strict=True)}
     crossing = {(a, d) for a, d in moved if device[a] != d}
-    assert crossing == set(zip(arrays["copy_kernel"].tolist(), arrays["copy_device"].tolist(), strict=True))
-    assert arrays["copy_bytes"].tolist() == workload.output_bytes[arrays["copy_kernel"]].tolist()
+    assert crossing == set(zip(arrays["copy_value"].tolist(), arrays["copy_device"].tolist(), strict=True))
+    assert arrays["copy_bytes"].tolist() == workload.output_bytes[arrays["copy_value"]].tolist()
     assert {texts["kinds"][kind] for kind in arrays["change"]} == {"moved"}
 
 

@@ -80,7 +80,7 @@ class Box {
         const there = source[e] >= this.children[here].from ? here : this.childAt(source[e]);
         if (there === here) continue;
         const link = linkOf(links, there, here, value[e], scene);
-        const copy = scene.device[source[e]] === scene.device[k] ? undefined : copyTo(scene, source[e], scene.device[k]);
+        const copy = copyTo(scene, value[e], scene.device[k]);
         if (copy !== undefined) link.copies.add(copy);
       }
     }

@@ -36,10 +36,11 @@ function derived(scene) {
   const passedMs = new Float64Array(numKernels + 1); // sum of the times of all kernels before
   for (let k = 0; k < numKernels; k++) passedMs[k + 1] = passedMs[k] + (scene.ms[k] || 0);
   const longestMs = scene.ms.reduce((most, ms) => (ms > most ? ms : most), 0);
-  const copies = new Map(); // by producer and device
-  scene.copy_kernel.forEach((k, i) => copies.set(k * scene.devices.length + scene.copy_device[i], i));
+  const copies = new Map(); // by value and device
+  scene.copy_value.forEach((value, i) => copies.set(value * scene.devices.length + scene.copy_device[i], i));
+  const makers = Array.from(scene.copy_value, (value) => kernelOf[scene.value_op[value]] ?? -1); // -1: an input
   return Object.assign(scene, {
-    numKernels, kernelOf, passedMs, longestMs, copies, totalMs: passedMs[numKernels], edges: kernelEdges(scene, kernelOf),
+    numKernels, kernelOf, passedMs, longestMs, copies, copyMaker: Int32Array.from(makers), totalMs: passedMs[numKernels], edges: kernelEdges(scene, kernelOf),
   });
 }
 
@@ -78,7 +79,7 @@ function kernelFlops(scene, k) {
   return sum;
 }
 
-/** Which copy, a number into the scene's copies, brings the output of a kernel to a device; undefined if none does. */
-function copyTo(scene, k, device) {
-  return scene.copies.get(k * scene.devices.length + device);
+/** Which copy, a number into the scene's copies, brings a value to a device; undefined if none does. */
+function copyTo(scene, value, device) {
+  return scene.copies.get(value * scene.devices.length + device);
 }

@@ -42,7 +42,7 @@ class Details {
     const names = [link.from, link.to].map((i) => boxTexts(scene, box.children[i])[0]);
     const types = values.slice(0, LISTED).map((value) => typeText(scene, value));
     const more = values.length > LISTED ? [`and ${values.length - LISTED} more`] : [];
-    const copied = link.copies.size ? [`copied between devices: ${copyText(scene, link)}`] : [];
+    const copied = link.copies.size ? [`copied between devices: ${copyText(scene, link.copies)}`] : [];
     return [`${names[0]} → ${names[1]}`, amountText(link.bytes, "B"), ...types, ...more, ...copied].join("\n");
   }
 
@@ -78,11 +78,21 @@ class Details {
       ["time from", scene.sources[scene.source[k]]],
       ["makes", made.slice(0, 4).join(", ") + (made.length > 4 ? `, and ${made.length - 4} more` : "")],
       ["device", scene.devices[scene.device[k]]],
+      ["copied", this.copiesOf(k)],
       ["lowering", scene.lowerings[scene.lowering[k]]],
       ["arithmetic", Number.isFinite(flops) ? amountText(flops, "FLOP") + rate : ""],
       ["memory", `${amountText(bytes, "B")}${ms > 0 ? ` · ${amountText((bytes / ms) * 1e3, "B/s")}` : ""}`],
       ["change", scene.change ? scene.kinds[scene.change[k]] : ""],
     ].filter(([, value]) => value);
+  }
+
+  /** Where what a kernel makes is copied to. */
+  copiesOf(k) {
+    const { scene } = this, found = [];
+    scene.copyMaker.forEach((maker, copy) => maker === k && found.push(copy));
+    const shown = found.slice(0, LISTED);
+    const texts = shown.map((copy) => `to ${scene.devices[scene.copy_device[copy]]}: ${copyText(scene, [copy])}`);
+    return texts.join(", ") + (found.length > LISTED ? ", …" : "");
   }
 
   /** The panel: all of a kernel, a block or an op; what to do if nothing is selected. */
@@ -135,7 +145,9 @@ class Details {
     const items = [];
     scene.other_group.forEach((one, i) => {
       if (one === group && items.length < LISTED) {
-        items.push(`<li>${escaped(scene.other_label[i])} <code>${msText(scene.other_ms[i])} ms</code></li>`);
+        const device = scene.devices.length > 1 ? scene.devices[scene.other_device[i]] : undefined;
+        const label = scene.other_label[i] + (device ? ` on ${device}` : "");
+        items.push(`<li>${escaped(label)} <code>${msText(scene.other_ms[i])} ms</code></li>`);
       }
     });
     return `<ul>${items.join("")}</ul>`;

@@ -69,8 +69,12 @@ class App {
     const { scene } = this;
     if (!scene.measured) return "No time of a kernel is known: each one is drawn as long as any other, in the plan's order.";
     if (scene.sources.includes("given")) return "As the simulator runs the placement on this machine.";
-    return "Kernels in the plan's order, each as long as it took alone; memory is that of the tensors between them, "
-      + "without inputs and weights.";
+    const memory = "memory is that of the tensors between them, without inputs and weights";
+    if (scene.devices.length === 1) return `Kernels in the plan's order, each as long as it took alone; ${memory}.`;
+    const known = scene.copy_ms.every(Number.isFinite);
+    return "One after another: kernels in the plan's order, each as long as it took alone, and each copy before the "
+      + `first kernel that reads it, ${known ? "as long as predicted" : "drawn without length where its time is not known"}; `
+      + `${memory}, and of their copies.`;
   }
 
   open(name, focus = false) {
@@ -158,7 +162,7 @@ class App {
 
   pointInTime(at, event) {
     if (at?.kernel !== undefined && at.kernel !== null) return this.details.point(this.kernelBox(at.kernel), event);
-    if (at?.other !== undefined) {
+    if (at?.other != null) {
       const { other_label: label, other_ms: ms, other_group: group } = this.scene, same = group[at.other] < 0;
       return this.details.say(`${same ? "the same in both plans" : label[at.other]}: ${msText(ms[at.other])} ms`, event);
     }
@@ -166,9 +170,7 @@ class App {
     const { scene } = this, { copy } = at;
     const text = copy == null
       ? `${amountText(at.bytes, "B")} at ${msText(at.ms)} ms on ${scene.devices[at.row.device]}`
-      : `${kernelTitle(scene, scene.copy_kernel[copy])}: ${amountText(scene.copy_bytes[copy], "B")} from `
-        + `${scene.devices[scene.device[scene.copy_kernel[copy]]]} to ${scene.devices[scene.copy_device[copy]]}, `
-        + `${msText(scene.copy_end_ms[copy] - scene.copy_start_ms[copy])} ms`;
+      : `${copyTitle(scene, copy)}: ${copyText(scene, [copy])}`;
     return this.details.say(text, event);
   }
 }

@@ -169,7 +169,7 @@ class Painter {
     const points = lines.at(-1);
     if (!points) return;
     const [[x, y], last] = points.slice(-2);
-    const text = copyText(this.scene, link);
+    const text = copyText(this.scene, link.copies);
     write(context, text, x + 5, (y + last[1]) / 2, 150, this.theme.mark, `600 10px ${FONT}`, this.theme.page);
   }
 

@@ -8,7 +8,7 @@ class Timeline {
   constructor(scene, canvas, theme, tell) {
     Object.assign(this, { scene, canvas, theme, tell, found: null, selected: null });
     this.ownMs = Math.max(1e-9, maximum(scene.end_ms), maximum(scene.copy_end_ms));
-    this.otherEnds = scene.measured && scene.other_ms && !scene.placement ? sumsUpTo(scene.other_ms) : [];
+    this.otherEnds = Float64Array.from(this.comparable ? scene.other_start_ms : [], (ms, i) => ms + (scene.other_ms[i] || 0));
     this.nowOf = new Map(); // a kernel of this plan by group of what changed
     scene.group?.forEach((group, k) => group >= 0 && !this.nowOf.has(group) && this.nowOf.set(group, k));
     this.endMs = Math.max(this.ownMs, this.otherEnds.at(-1) ?? 0);
@@ -18,12 +18,19 @@ class Timeline {
     for (let k = 0; k < scene.numKernels; k++) if (scene.end_ms[k] > scene.start_ms[k]) this.bars[scene.device[k]].push(k);
     for (const row of this.bars) row.sort((a, b) => scene.start_ms[a] - scene.start_ms[b]);
     this.arrivals = scene.devices.map(() => []);
-    scene.copy_kernel.forEach((_, i) => this.arrivals[scene.copy_device[i]].push(i));
+    scene.copy_value.forEach((_, i) => this.arrivals[scene.copy_device[i]].push(i));
     for (const row of this.arrivals) row.sort((a, b) => scene.copy_start_ms[a] - scene.copy_start_ms[b]);
+    this.otherBars = scene.devices.map(() => []);
+    this.otherEnds.forEach((end, i) => end > scene.other_start_ms[i] && this.otherBars[scene.other_device[i]]?.push(i));
     this.rows = this.placed();
     canvas.style.height = `${this.rows.at(-1).y + this.rows.at(-1).height + 20}px`;
     new ResizeObserver(() => this.repaint()).observe(canvas);
     this.listen();
+  }
+
+  /** Whether times of another plan are known that these can stand beside. */
+  get comparable() {
+    return this.scene.measured && this.scene.other_start_ms?.every(Number.isFinite);
   }
 
   placed() {
@@ -38,7 +45,7 @@ class Timeline {
       if (!this.bars[device].length && this.scene.devices.length > 12) return;
       add("kernels", device, few ? 2 * ROW : ROW);
       if (this.arrivals[device].length) add("copies", device, COPY_ROW);
-      if (this.otherEnds.length) add("other", device, ROW);
+      if (this.otherBars[device].length) add("other", device, ROW);
       add("memory", device, memoryHeight);
     });
     return rows;
@@ -132,12 +139,12 @@ class Timeline {
 
   /** The kernels of the other plan, one after another, coloured by what changed. */
   otherKernels(context, row) {
-    const { scene, otherEnds: ends } = this;
+    const { scene, otherEnds: ends } = this, bars = this.otherBars[row.device];
     let drawnTo = -1;
-    for (let i = lowerBound(ends, this.from); i < ends.length; i++) {
-      const left = this.x(ends[i] - scene.other_ms[i]), right = this.x(ends[i]);
+    for (let at = this.firstIn(bars, ends); at < bars.length; at++) {
+      const i = bars[at], left = this.x(scene.other_start_ms[i]), right = this.x(ends[i]);
       if (left > this.width) break;
-      if (!(right >= drawnTo + 0.5)) continue; // within a pixel, or of no known length
+      if (right < drawnTo + 0.5) continue; // within a pixel that is drawn already
       const now = this.nowOf.get(scene.other_group[i]);
       const kind = now === undefined ? "same" : scene.kinds[scene.change[now]];
       const look = this.theme.over(CHANGE_COLOURS[kind], 0.55);
@@ -218,7 +225,7 @@ class Timeline {
       return i >= 0 && ends[bars[i]] >= ms - reach ? bars[i] : null;
     };
     const { scene } = this;
-    if (row.kind === "other") return { ms, row, other: Math.min(lowerBound(this.otherEnds, ms), scene.other_ms.length - 1) };
+    if (row.kind === "other") return { ms, row, other: pick(this.otherBars[row.device], scene.other_start_ms, this.otherEnds) };
     if (row.kind === "kernels") return { ms, row, kernel: pick(this.bars[row.device], scene.start_ms, scene.end_ms) };
     if (row.kind === "copies") {
       return { ms, row, copy: pick(this.arrivals[row.device], scene.copy_start_ms, scene.copy_end_ms) };
@@ -272,12 +279,6 @@ class Timeline {
     });
     canvas.addEventListener("pointerleave", () => this.tell.hover(null));
   }
-}
-
-/** Sum of an array up to each place; what is not a number counts nothing. */
-function sumsUpTo(array) {
-  let sum = 0;
-  return Float64Array.from(array, (one) => (sum += one || 0));
 }
 
 function maximum(array) {

@@ -98,11 +98,19 @@ function newTexts(scene, box) {
   return [kernelTitle(scene, box.from), time + where];
 }
 
-function copyText(scene, link) {
+/** Bytes of copies, and their time if it is known. */
+function copyText(scene, copies) {
   let bytes = 0, ms = 0;
-  for (const copy of link.copies) {
+  for (const copy of copies) {
     bytes += scene.copy_bytes[copy];
-    ms += scene.copy_end_ms[copy] - scene.copy_start_ms[copy];
+    ms += scene.copy_ms[copy];
   }
-  return `${amountText(bytes, "B")} · ${msText(ms)} ms`;
+  return amountText(bytes, "B") + (Number.isFinite(ms) ? ` · ${msText(ms)} ms` : "");
+}
+
+/** What a copy brings from where to where. */
+function copyTitle(scene, copy) {
+  const k = scene.copyMaker[copy], to = scene.devices[scene.copy_device[copy]];
+  const what = k < 0 ? `input ${typeText(scene, scene.copy_value[copy])}` : kernelTitle(scene, k);
+  return `${what} from ${scene.devices[k < 0 ? 0 : scene.device[k]]} to ${to}`;
 }
