@@ -46,6 +46,9 @@ class Steps:
 def steps_of(graph: OpGraph, kernel: Int32, device: Int32) -> Steps:
     """Kernels in the plan's order; each copy just before the first kernel that reads it, of results at the end.
 
+    TVM's graph executor runs what its code generator visits, and that visits arguments in order: where a copy stands
+    before what another kernel has yet to make, it comes before that kernel. What all steps take together is the same.
+
     Parameters
     ----------
     kernel : int32 [N]
