@@ -126,6 +126,7 @@ class DeviceSearch:
             predicted_ms=placed.predicted_ms,
             copies=placed.copies.count,
             copied_bytes=int(placed.copies.num_bytes.sum()),
+            copy_ms=self._copy_ms(placed.copies).tolist(),
         )
         return replace(plan, target=self.targets.text, device=placed.device)
 

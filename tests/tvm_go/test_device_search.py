@@ -74,6 +74,7 @@ def test_kernels_go_where_they_are_faster_if_the_copies_are_worth_it() -> None:
     plan = near.plan_of(best)
     assert plan.devices == ("cpu", "opencl")
     assert plan.provenance["copies"] == 2
+    assert plan.provenance["copy_ms"] == pytest.approx([0.1 + 4096 / 1e6] * 2)
     plan.check(best.model.graph)
     far = search(host, other, latency_ms=100.0)
     assert not far.candidates(base, [], model, model.default, host_ms)

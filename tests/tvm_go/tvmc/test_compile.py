@@ -16,6 +16,7 @@ from tvm.driver import tvmc as stock
 from tvm.driver.tvmc import frontends
 from tvm.driver.tvmc.model import TVMCModel
 
+from cost_model.config import RpcConfig
 from relay_passes.target_set import TargetSet
 from tvm_go import Decisions, GraphPlan
 from tvm_go.errors import PlanError, UsageError
@@ -127,7 +128,7 @@ def test_a_library_without_a_plan_says_so(models: Path, tmp_path: Path) -> None:
         GraphPlan.load(tmp_path / "stock.tar")
 
 
-def test_a_plan_for_several_devices_gives_a_library_with_code_for_each(tmp_path: Path) -> None:
+def test_a_plan_for_several_devices_gives_a_library_that_runs_on_them(tmp_path: Path, opencl_server: RpcConfig) -> None:
     (tmp_path / "net.relay").write_text(
         '#[version = "0.0.5"]\n'
         "def @main(%x: Tensor[(4, 64), float32]) { %0 = exp(%x); %1 = nn.softmax(%0); tanh(%1) }\n"
@@ -148,3 +149,10 @@ def test_a_plan_for_several_devices_gives_a_library_with_code_for_each(tmp_path:
         assert GraphPlan.load(package).key == plan.key
     with pytest.raises(UsageError, match="'dump_code' is not taken by a plan for several devices"):
         compile_model(read, plan=plan, dump_code=["relay"])
+    given = {"x": np.random.default_rng(0).standard_normal((4, 64)).astype(np.float32)}
+    where = {"hostname": opencl_server.tracker_host, "port": opencl_server.tracker_port, "rpc_key": opencl_server.key}
+    output = stock.run(own, device="cpu", inputs=given, **where).outputs["output_0"]
+    exps = np.exp(np.exp(given["x"]))
+    np.testing.assert_allclose(output, np.tanh(exps / exps.sum(axis=1, keepdims=True)), rtol=1e-4)
+    with pytest.raises(UsageError, match="has no opencl: run it on a server that has"):
+        stock.run(own, device="cpu", inputs=given)
