@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import tarfile
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +15,7 @@ from tvm.contrib import graph_executor
 from tvm.contrib.debugger import debug_executor
 from tvm.driver.tvmc import runner
 from tvm.driver.tvmc.main import register_parser
+from tvm.driver.tvmc.model import TVMCPackage
 from tvm.rpc.base import RPC_SESS_MASK
 
 from tvm_go.errors import UsageError
@@ -28,32 +31,35 @@ def keep_errors_to_a_line(subparsers: Any, _: argparse.ArgumentParser, __: objec
 
 @one_line
 def drive_run(args: argparse.Namespace) -> int:
-    """Run a library."""
+    """Run a library, after a look at whether this machine has its devices if it is to run here."""
+    if not args.rpc_tracker and Path(args.PATH).is_file() and tarfile.is_tarfile(args.PATH):
+        check_here(TVMCPackage(package_path=Path(args.PATH)).graph or "{}")
     return int(runner.drive_run(args) or 0)
 
 
-def devices_of(graph_json: str, device: Any) -> list[Any]:
-    """The devices of a library's graph, from the machine that one of them is on; the host first if there are several.
-
-    Raises
-    ------
-    UsageError
-        If TVM's runtime there lacks one of them.
-    """
-    index = json.loads(graph_json)["attrs"].get("device_index")
-    wanted = sorted(set(index[1])) if index else []
-    if len(wanted) < 2:
-        return [device]
-    names = [tvm.runtime.Device.MASK2STR[kind] for kind in wanted]
-    names.sort(key=lambda name: name != HOST)
-    on = device._rpc_sess.device if device.device_type >= RPC_SESS_MASK else tvm.device
+def check_here(graph_json: str) -> None:
+    """Raise :class:`UsageError` if TVM here lacks a device of a library's graph, which it could not even load."""
+    names = _names(graph_json)
     for name in names:
-        if not on(name, 0).exist:
+        if name != HOST and tvm.get_global_func(f"device_api.{name}", allow_missing=True) is None:
             raise UsageError(
                 f"the library is for {', '.join(names)}, and TVM's runtime here has no {name}: run it on a server "
                 f"that has, 'tvm-go serve --device {name} ...', with --rpc-tracker and --rpc-key"
             )
-    return [on(name, 0) for name in names]
+
+
+def devices_of(graph_json: str, device: Any) -> list[Any]:
+    """The devices of a library's graph, on the machine that one of them is on."""
+    on = device._rpc_sess.device if device.device_type >= RPC_SESS_MASK else tvm.device
+    return [on(name, 0) for name in _names(graph_json)] or [device]
+
+
+def _names(graph_json: str) -> list[str]:
+    """TVM's names of the devices of a graph for several, the host first; empty if it is for one."""
+    index = json.loads(graph_json).get("attrs", {}).get("device_index")
+    kinds = sorted(set(index[1])) if index else []
+    names = [str(tvm.runtime.Device.MASK2STR[kind]) for kind in kinds] if len(kinds) > 1 else []
+    return sorted(names, key=lambda name: name != HOST)
 
 
 def _with_all(create: Callable[..., Any]) -> Callable[..., Any]:
