@@ -189,7 +189,7 @@ def test_plans(
         (["-o", "."], 2, ["it is a folder", "-o"]),
         (["--graph-plan", "p.json", "--opt-level", "2"], 2, ["--opt-level", "leave it out"]),
         (["--graph-plan", "p.json", "--desired-layout", "NHWC"], 2, ["--desired-layout", "leave it out"]),
-        (["--target", "toaster"], 1, ["TVM target", "llvm"]),
+        (["--target", "toaster"], 2, ["unknown target 'toaster'", "llvm"]),
         (["--target", "llvm", "--dump-code", "poem"], 1, ["format: poem", "unexpected", "add -v"]),
     ],
 )

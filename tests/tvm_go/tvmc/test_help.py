@@ -21,12 +21,15 @@ def printed(arguments: list[str], capsys: pytest.CaptureFixture[str], status: in
     return "".join(capsys.readouterr())
 
 
+_OF_STOCK_COMMANDS = ("add_graph_plan_option", "keep_errors_to_a_line")  # they change `compile` and `run`
+
+
 def our_commands() -> list[str]:
     """All commands that are ours, those below them as well."""
     parser = argparse.ArgumentParser()
     subparsers = parser.add_subparsers()
     for register in REGISTERED_PARSER:
-        if register.__module__.startswith("tvm_go.tvmc") and register.__name__ != "add_graph_plan_option":
+        if register.__module__.startswith("tvm_go.tvmc") and register.__name__ not in _OF_STOCK_COMMANDS:
             register(subparsers, parser, [])
     found = []
     for name, command in subparsers.choices.items():

@@ -162,7 +162,9 @@ def test_every_option_reaches_the_tuner(models: Path, tmp_path: Path, monkeypatc
     monkeypatch.setattr(command, "tune_graph", spy)
     model = models / "small.onnx"
     options = "--target llvm --log l --strategy random --rules tvm --budget 7 --seconds 2.5 --seed 11 "
-    options += "--kernel-trials 9 --no-ablation --decide fusion --no-shipped-records --records r.jsonl"
+    options += (
+        "--kernel-trials 9 --no-ablation --decide fusion --no-shipped-records --records r.jsonl --placement min_cut"
+    )
     with pytest.raises(SystemExit) as end:
         main(["tune-graph", str(model), *options.split(), "--rpc-tracker", "host:1234", "--rpc-key", "board"])
     assert end.value.code == 1
@@ -183,6 +185,7 @@ def test_every_option_reaches_the_tuner(models: Path, tmp_path: Path, monkeypatc
         "shipped_records": False,
         "extra_records": "r.jsonl",
         "cost_model": None,
+        "placement": "min_cut",
         "name": "small",
     }
 
