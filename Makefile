@@ -7,7 +7,7 @@ SQUEEZENET = $$($(BIN)/python -c "import onnx, pathlib; \
 
 help:
 	@echo "make demo      tune a real model on this machine, compile it by the plan, run it (10 minutes)"
-	@echo "make test      the tests (20 minutes)          make lint      ruff and mypy"
+	@echo "make test      the tests (30 minutes)          make lint      ruff and mypy"
 	@echo "make bench     every figure of the README      make campaign  the long randomised tests"
 	@echo "make devices   what the tests of OpenCL and ARM64 need: PoCL, TVM's runtime for it, an emulated ARM64 machine"
 	@echo "make docs      the documents as a site, in site/"
