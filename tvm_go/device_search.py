@@ -16,7 +16,7 @@ import tvm
 from cost_model.links import Links
 from cost_model.oracle import KernelOracle
 from relay_passes.target_set import TargetSet
-from relay_passes.variants import origins, plain
+from relay_passes.variants import DEFAULT, origins, plain
 from tvm_go.copies import Copies, copies
 from tvm_go.errors import UnsupportedModelError
 from tvm_go.graph import Int32
@@ -99,13 +99,13 @@ class DeviceSearch:
             What that takes, as predicted.
         """
         found = [self._placed_finely(model, kernel)]
-        everywhere = self._in_forms(base, plain(base, self.targets.host), model)
+        forms = plain(base, self.targets.host)
+        everywhere = self._in_forms(base, forms, model)
         spread = self._placed_finely(everywhere, everywhere.default)
         found += [spread, self._on_one(everywhere)]
         moved = origins(everywhere.flow)[spread.device[spread.kernel] != 0]
         if len(moved) and everywhere is not model:
-            mixed = list(names) or ["default"] * len(plain(base, self.targets.host))
-            forms = plain(base, self.targets.host)
+            mixed = list(names) or [DEFAULT] * len(forms)
             for op in moved[moved >= 0].tolist():
                 mixed[op] = forms[op]
             between = self._in_forms(base, mixed, model)
@@ -132,9 +132,13 @@ class DeviceSearch:
 
     def predicted_ms(self, model: Model, kernel: Int32, device: Int32) -> float:
         """Milliseconds of a placement from its kernels and copies; ``inf`` if one cannot run."""
-        ms = self._kernel_ms(model, kernel)
+        return self._valued(model, kernel, device, self._kernel_ms(model, kernel)).predicted_ms
+
+    def _valued(self, model: Model, kernel: Int32, device: Int32, ms: Floats) -> Placed:
+        """A placement of kernels whose times on each device, float64 [K, D], are known."""
         moved = copies(model.graph, kernel, device)
-        return float(ms[np.arange(len(ms)), device].sum() + self._copy_ms(moved).sum())
+        predicted_ms = float(ms[np.arange(len(ms)), device].sum() + self._copy_ms(moved).sum())
+        return Placed(model, kernel, device, predicted_ms, moved)
 
     def _copy_ms(self, moved: Copies) -> Floats:
         return self.links.copy_ms(moved.source, moved.destination, moved.num_bytes.astype(np.float64))
@@ -159,9 +163,8 @@ class DeviceSearch:
         return legalize(graph, (inner & (place[source] == place[reader])).astype(np.int32), self.rules)
 
     def _placed(self, model: Model, kernel: Int32) -> Placed:
-        graph = model.graph
         ms = self._kernel_ms(model, kernel)
-        kernels = from_kernels(graph, kernel, ms, self.targets.names)
+        kernels = from_kernels(model.graph, kernel, ms, self.targets.names)
         result = place(
             kernels.workload,
             self._machine(),
@@ -171,24 +174,15 @@ class DeviceSearch:
             seed=self.seed,
         )
         device = kernels.device_of(result.device) if result.feasible else np.zeros(len(ms), dtype=np.int32)
-        return Placed(model, kernel, device, self.predicted_ms(model, kernel, device), copies(graph, kernel, device))
+        return self._valued(model, kernel, device, ms)
 
     def _on_one(self, model: Model) -> Placed:
         """FuseOps' partition on the other device that takes it whole in the least time."""
-        count = int(model.default.max(initial=-1)) + 1
-        fixed = np.zeros(count, dtype=np.bool_)
+        ms = self._kernel_ms(model, model.default)
+        fixed = np.zeros(len(ms), dtype=np.bool_)
         fixed[model.default[model.graph.fixed]] = True
         devices = [np.where(fixed, 0, number).astype(np.int32) for number in range(1, len(self.targets.names))]
-        found = [
-            Placed(
-                model,
-                model.default,
-                device,
-                self.predicted_ms(model, model.default, device),
-                copies(model.graph, model.default, device),
-            )
-            for device in devices
-        ]
+        found = [self._valued(model, model.default, device, ms) for device in devices]
         return min(found, key=lambda one: one.predicted_ms)
 
     def _in_forms(self, base: tvm.IRModule, names: Sequence[str], otherwise: Model) -> Model:
