@@ -12,13 +12,12 @@ from tvm import relay
 
 from relay_passes.prepare import prepare_base
 from relay_passes.target_set import TargetSet
-from relay_passes.variants import options
+from relay_passes.variants import plain
 from tests.relay_passes.test_extract import typed
 from tvm_go.graph import Int32
 from tvm_go.model import Model
 
 TARGETS = TargetSet.parse("cpu=llvm -mcpu=core-avx2, opencl=opencl")
-_FORMS = ("NCHW", "plain")  # of convolutions and dense layers; TVM has kernels for OpenCL in no other
 
 
 def weight(*shape: int) -> relay.Constant:
@@ -136,8 +135,7 @@ class Placing:
 
 def in_placeable_forms(mod: tvm.IRModule) -> Model:
     base = prepare_base(mod, target=TARGETS.host)
-    forms = [next((form for form in _FORMS if form in applying), "default") for applying in options(base, TARGETS.host)]
-    return Model.with_variants(base, forms, TARGETS.host)
+    return Model.with_variants(base, plain(base, TARGETS.host), TARGETS.host)
 
 
 @functools.cache

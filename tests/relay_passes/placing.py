@@ -18,7 +18,7 @@ from cost_model.rpc import RpcAddress, close_session, open_session
 from relay_passes.apply import kernel_function
 from relay_passes.library import build_in_folder, loader_on, write_module
 from relay_passes.prepare import prepare_base
-from relay_passes.variants import options
+from relay_passes.variants import DEFAULT, options, plain
 from tests.relay_passes.placed_models import TARGETS
 from tests.tvm_go.composing import NoLoweringError, build_alone, plain_outputs
 from tvm_go.graph import Int32
@@ -32,7 +32,6 @@ from tvm_go.rules import rule_set
 Array = npt.NDArray[Any]
 HOST, OPENCL = 0, 1
 TIMEOUT_S = 300.0
-_PLACEABLE = ("NCHW", "plain")  # forms of convolutions and dense layers for which TVM has OpenCL kernels
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +54,8 @@ class Subject:
         """The model in random forms, most of them such that its kernels can be on either device; a random partition."""
         rng = np.random.default_rng(seed)
         names = []
-        for applying in options(self.mod, TARGETS.host):
-            placeable = [form for form in _PLACEABLE if form in applying]
-            names.append(placeable[0] if placeable and rng.random() < 0.75 else str(rng.choice(applying)))
+        for applying, form in zip(options(self.mod, TARGETS.host), plain(self.mod, TARGETS.host), strict=True):
+            names.append(form if form != DEFAULT and rng.random() < 0.75 else str(rng.choice(applying)))
         model = Model.with_variants(self.mod, names, TARGETS.host)
         rules = ("tvm", "wide", "open")[seed % 3]
         priority = rng.integers(1, 5, size=model.graph.num_edges)
