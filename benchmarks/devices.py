@@ -27,13 +27,16 @@ from benchmarks import zoo
 from cost_model.child import ChildFailure, ChildProcess
 from cost_model.rpc import RpcAddress, RpcConnection, close_session, open_session
 from cost_model.whole_model import compare_whole
+from relay_passes.dataflow import read
 from relay_passes.export import export_library
 from relay_passes.library import build_in_folder, loader_on, write_module
 from relay_passes.prepare import prepare_base
 from relay_passes.target_set import TargetSet
 from relay_passes.variants import plain
 from relay_passes.verify import verify
-from tuning_logs import PlanRecord, TuningLog
+from tuning_logs import KernelRecord, PlanRecord, TuningLog
+from tvm_go.kernels import kernel_keys
+from tvm_go.lowering import TE, Lowering
 from tvm_go.model import Model
 from tvm_go.plan import GraphPlan
 from tvm_go.tuning import tune_graph
@@ -71,13 +74,12 @@ def measure(name: str, setting: str, folder: Path, budget: int) -> Row:
     result = tune_graph(model.mod, model.params, target=text, log=log, name=name, budget=budget)
     seconds = time.perf_counter() - start
     result.plan.save(folder / f"{name}.{setting}.plan.json")
-    records = [one for one in TuningLog(log).load() if isinstance(one, PlanRecord) and one.target == targets.text]
-    on_host = [one for one in records if not GraphPlan.from_json(one.plan).device.any()]
+    on_host = _on_host(log, targets)
     with RpcConnection(devices=targets.names) as connection:
         found: Row = {
             "relay.build": result.default_ms,
             "CPU plan": max(on_host[-1].default_ms / on_host[-1].plan_ms, 1.0),
-            "all OpenCL": _all_opencl(model, targets, connection),
+            "all OpenCL": _all_opencl(model, targets, connection, log),
             "relay.build, both": _stock(model, targets, connection),
             "our plan": result.speedup,
         }
@@ -95,21 +97,50 @@ def measure(name: str, setting: str, folder: Path, budget: int) -> Row:
     }
 
 
-def _all_opencl(model: zoo.ZooModel, targets: TargetSet, connection: RpcConnection) -> float | str:
-    """How many times faster than the CPU's default FuseOps' kernels are, all on the other device; or why they fail."""
+def _all_opencl(model: zoo.ZooModel, targets: TargetSet, connection: RpcConnection, log: Path) -> float | str:
+    """How many times faster than the CPU's default all kernels on the other device are; or why they fail.
+
+    The better of FuseOps' kernels in the forms of front ends, and the kernels and forms of the best plan for the CPU;
+    each kernel in the best lowering that was measured there.
+    """
     base = prepare_base(model.mod, model.params, target=targets.host)
     default = Model.with_variants(base, None, targets.host)
     written = Model.with_variants(base, plain(base, targets.host), targets.host)
-    plan = written.plan(written.default, "tvm")
-    plan = replace(plan, target=targets.text, device=np.ones(plan.num_kernels, dtype=np.int32))
-    outcome = compare_whole(
-        default.build_of(default.plan(default.default, "tvm")),
-        written.build_of(plan),
-        targets=targets,
-        connection=connection,
-        most_loads=1,
-    )
-    return outcome.error if outcome.verification is None else outcome.verification.timing.ratio
+    own = GraphPlan.from_json(_on_host(log, targets)[-1].plan)
+    forms = own.variants_of(len(read(base).calls))
+    tuned = Model.with_variants(base, forms, targets.host)
+    best = _best_lowerings(log, str(targets.targets[1]))
+    found: list[float] = []
+    error = ""
+    for one, kernel in ((written, written.default), (tuned, own.kernel)):
+        lowering = [best.get(key, TE) for key in kernel_keys(one.graph, kernel)]
+        plan = one.plan(kernel, own.rules, lowering)
+        plan = replace(plan, target=targets.text, device=np.ones(plan.num_kernels, dtype=np.int32))
+        outcome = compare_whole(
+            default.build_of(default.plan(default.default, "tvm")),
+            one.build_of(plan),
+            targets=targets,
+            connection=connection,
+            most_loads=1,
+        )
+        if outcome.verification is None:
+            error = outcome.error
+        else:
+            found.append(outcome.verification.timing.ratio)
+    return max(found) if found else error
+
+
+def _on_host(log: Path, targets: TargetSet) -> list[PlanRecord]:
+    """What was found of plans all on the CPU."""
+    records = [one for one in TuningLog(log).load() if isinstance(one, PlanRecord) and one.target == targets.text]
+    return [one for one in records if not GraphPlan.from_json(one.plan).device.any()]
+
+
+def _best_lowerings(log: Path, target: str) -> dict[str, Lowering]:
+    """By kernel, the lowering that was fastest on a device."""
+    records = [one for one in TuningLog(log).load() if isinstance(one, KernelRecord) and one.target == target]
+    slowest_first = sorted((one for one in records if one.succeeded), key=lambda one: -one.median_ms)
+    return {one.key: Lowering.from_text(one.lowering) for one in slowest_first}
 
 
 def _stock(model: zoo.ZooModel, targets: TargetSet, connection: RpcConnection) -> float | str:

@@ -60,11 +60,10 @@ class Row:
     evaluations: int
 
 
-def measured(objective: str, graph: str, strategy: str, seconds: float, seed: int) -> Row:
+def measured(objective: str, graph: str, strategy: str, budget: PlacementBudget, seed: int) -> Row:
     """Run one strategy on one graph, and have the judge score what it wrote."""
     path = SHARED / "data" / "dnn-partitioning" / f"{objective}-inputs" / f"{graph}.json"
     workload, machine = read(path)
-    budget = PlacementBudget(UNLIMITED, seconds)
     found = place(workload, machine, objective, strategy=strategy, budget=budget, seed=seed)
     judged_ms = None
     if found.feasible:
@@ -102,12 +101,14 @@ def main() -> None:
     """Print one table for each objective, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0, help="for each graph and strategy")
+    parser.add_argument("--budget", type=int, default=UNLIMITED, help="evaluations at most; default: no limit")
     parser.add_argument("--objective", choices=sorted(REFERENCES_MS), nargs="*", default=sorted(REFERENCES_MS))
     parser.add_argument("--strategy", nargs="*", default=["portfolio"], help="as of `tvm-go place`")
     parser.add_argument("--graph", nargs="*", help="such as LayerGraphs/bert24_inference; all by default")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="one object for each row instead of tables")
     arguments = parser.parse_args()
+    budget = PlacementBudget(arguments.budget, arguments.seconds)
     console = Console()
     for objective in arguments.objective:
         compile_searches(objective)
@@ -117,7 +118,7 @@ def main() -> None:
         for graph, reference_ms in REFERENCES_MS[objective].items():
             if arguments.graph and graph not in arguments.graph:
                 continue
-            rows = [measured(objective, graph, one, arguments.seconds, arguments.seed) for one in arguments.strategy]
+            rows = [measured(objective, graph, one, budget, arguments.seed) for one in arguments.strategy]
             if arguments.json:
                 for row in rows:
                     print(json.dumps(asdict(row)), flush=True)

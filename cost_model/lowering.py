@@ -54,7 +54,7 @@ def lower_primitive(
             seen.append(func)
             return lowering
 
-        with pass_config(), lowering_scope(choose, target):
+        with pass_config(), lowering_scope(choose):
             lowered = compiler.lower(function, target)
         compiler.clear()
         if not seen:  # TVM went on with TE

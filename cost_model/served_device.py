@@ -31,10 +31,13 @@ class ServedDevice:
         front where the machine is.
     model : str
         Model name of the CPU, or of the device with its driver.
+    memory_bytes : int or None
+        Of the device; None for a CPU, which has the machine's, and where TVM does not know.
     """
 
     kind: str
     model: str
+    memory_bytes: int | None = None
 
     @property
     def is_emulated(self) -> bool:
@@ -59,7 +62,7 @@ def served_device(connection: RpcConnection, target: tvm.target.Target) -> Serve
     if connection.is_local and kind == "cpu":
         _check_this_machine(target)
         return ServedDevice(kind, host_cpu())  # that server is this machine
-    exists, info = connection.run(lambda session: _ask(session, kind), session_timeout_s=_SESSION_S)
+    exists, memory_bytes, info = connection.run(lambda session: _ask(session, kind), session_timeout_s=_SESSION_S)
     server = _server_name(connection)
     if not exists:
         raise MeasureError(
@@ -67,22 +70,26 @@ def served_device(connection: RpcConnection, target: tvm.target.Target) -> Serve
             "or give another --target"
         )
     if info is None:
-        return _named(kind, _UNKNOWN)
+        return _named(kind, _UNKNOWN, memory_bytes)
     _check_architecture(target, info["machine"], server)
     model = info["cpu"] if kind == "cpu" else _device_model(info["devices"][kind])
     if info["emulated"]:
-        return _named(kind, f"{info['machine']} emulated on {model}", "emulated ")
-    return _named(kind, model)
+        return _named(kind, f"{info['machine']} emulated on {model}", memory_bytes, "emulated ")
+    return _named(kind, model, memory_bytes)
 
 
-def _named(kind: str, model: str, prefix: str = "") -> ServedDevice:
-    return ServedDevice(prefix + (kind if kind == "cpu" else f"{kind}: {model}"), model)
+def _named(kind: str, model: str, memory_bytes: int | None, prefix: str = "") -> ServedDevice:
+    return ServedDevice(prefix + (kind if kind == "cpu" else f"{kind}: {model}"), model, memory_bytes)
 
 
-def _ask(session: Any, kind: str) -> tuple[bool, dict[str, Any] | None]:
-    """Whether a device is there, and what a server of ours says of itself."""
+def _ask(session: Any, kind: str) -> tuple[bool, int | None, dict[str, Any] | None]:
+    """Whether a device is there, its memory, and what a server of ours says of itself."""
+    memory_bytes = None
     try:
-        exists = bool(session.device(kind, 0).exist)
+        device = session.device(kind, 0)
+        exists = bool(device.exist)
+        if exists and kind != "cpu":
+            memory_bytes = device.total_global_memory
     except tvm.TVMError as error:
         if "libOpenCL" not in str(error):
             raise
@@ -90,8 +97,8 @@ def _ask(session: Any, kind: str) -> tuple[bool, dict[str, Any] | None]:
     try:
         ask = session.get_function("tvm_go.server_info")
     except AttributeError:
-        return exists, None
-    return exists, json.loads(ask())
+        return exists, memory_bytes, None
+    return exists, memory_bytes, json.loads(ask())
 
 
 def _device_model(device: dict[str, Any]) -> str:

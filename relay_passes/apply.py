@@ -91,7 +91,7 @@ def regroup(
             outputs = _outputs_again(flow, graph, int(kernel_ops[0]), values)
         else:
             interface = describe(graph, kernel_ops, returned)
-            function = with_lowering(kernel_function(flow, graph, interface), lowering[k] if lowering else TE)
+            function = with_lowering(kernel_function(flow, graph, interface), lowering[k] if lowering else TE, place)
             call = relay.Call(function, [values.on(value, place) for value in interface.inputs])
             made = (
                 [call]

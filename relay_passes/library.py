@@ -16,12 +16,12 @@ from relay_passes.back_ends import check_back_end
 from relay_passes.dataflow import Dataflow, with_main
 from relay_passes.error_text import meaningful_lines
 from relay_passes.export import export_library
-from relay_passes.lowering import Chooser, lowering_scope, pass_config, planned_chooser
+from relay_passes.lowering import lowering_scope, pass_config, planned_chooser
 from relay_passes.stack import with_deep_stack
 from relay_passes.targets import build_scopes
 from tvm_go.errors import PlanError
 from tvm_go.graph import Int32, OpGraph
-from tvm_go.lowering import TE, Lowering
+from tvm_go.lowering import Lowering
 
 #: Passes of the prefix that `prepare` has run, and that go into primitive functions. Run again they would undo variants
 #: (AlterOpLayout), merge equal ops that a kernel was measured with, or change a kernel so that its lowering is lost.
@@ -77,24 +77,15 @@ def build_module(mod: tvm.IRModule, target: tvm.target.Target | Sequence[tvm.tar
 
     def body() -> Any:
         with build_scopes(host, *others), tvm.transform.PassContext(opt_level=3, disabled_pass=list(ONCE)):
-            chooser = planned_chooser(mod, host)
+            chooser = planned_chooser(mod, [host, *others])
             if chooser is None:
                 return build()
-            with pass_config(), lowering_scope(_for_host(chooser, host), host):
+            with pass_config(), lowering_scope(chooser):
                 built = build()
             chooser.check()
             return built
 
     return with_deep_stack(body)
-
-
-def _for_host(chooser: Chooser, host: tvm.target.Target) -> Chooser:
-    """The choice for kernels of the host; all others are lowered by TE, whatever else computes the same."""
-
-    def choose(func: tvm.tir.PrimFunc) -> Lowering:
-        return chooser(func) if tvm.target.Target.current().kind.name == host.kind.name else TE
-
-    return choose
 
 
 def write_module(

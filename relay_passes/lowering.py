@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import tvm
@@ -17,14 +17,17 @@ from tvm import meta_schedule, relay
 from tvm.relay.backend import te_compiler
 from tvm.tir.schedule import Schedule, Trace
 
-import relay_passes.winograd  # noqa: F401  TVM asks it for the strategy of an operator
+import relay_passes.blocked_forms  # TVM asks them for the strategies of operators
+import relay_passes.winograd  # noqa: F401
 from relay_passes.concatenation import with_plain_concatenations
 from relay_passes.dataflow import read
 from relay_passes.schedules import NotSchedulableError, Tiling, generic_schedule, normalized
+from tvm_go.copies import HOST
 from tvm_go.errors import PlanError
 from tvm_go.lowering import TE, Lowering
 
 Chooser = Callable[[tvm.tir.PrimFunc], Lowering]
+_Key = tuple[int, str]  # of a computation: its structural hash and the kind of its target
 
 _CONVERTER = "tvm_go"
 
@@ -35,6 +38,7 @@ class _Scope:
 
     choose: Chooser
     taken: Lowering = TE
+    target: tvm.target.Target | None = None
 
 
 _scopes: list[_Scope] = []  # the innermost last
@@ -45,17 +49,17 @@ PASS_CONFIG = {
     "relay.backend.tir_converter": _CONVERTER,
     "tir.disable_cse_tir": True,  # LLVM does it too; TVM's leaves vector `Let`s, which some LLVMs refuse
 }
-_ATTRIBUTE = "tvm_go_lowering"
+_ATTRIBUTE, _DEVICE = "tvm_go_lowering", "tvm_go_device"
 NO_COMPUTATION = "an op in this kernel is code of TVM's own, not a computation to schedule: only TE's schedule takes it"
 
 
 @contextlib.contextmanager
-def lowering_scope(choose: Chooser, target: tvm.target.Target) -> Iterator[None]:
+def lowering_scope(choose: Chooser) -> Iterator[None]:
     """Within it, TVM lowers each kernel as ``choose`` says of its computation, under `PASS_CONFIG`."""
     scope = _Scope(choose)
 
     def schedule(sch: Schedule) -> bool:
-        apply_lowering(sch, scope.taken, target)
+        apply_lowering(sch, scope.taken, scope.target)
         return True
 
     _scopes.append(scope)
@@ -79,22 +83,29 @@ def pass_config() -> Iterator[None]:
         yield
 
 
-def with_lowering(function: relay.Function, lowering: Lowering) -> relay.Function:
-    """The primitive function of a kernel, marked with its lowering."""
-    return function if lowering == TE else function.with_attr(_ATTRIBUTE, lowering.to_text())
+def with_lowering(function: relay.Function, lowering: Lowering, device: int = HOST) -> relay.Function:
+    """The primitive function of a kernel, marked with its lowering and with the device that it is for."""
+    if lowering == TE:
+        return function
+    return function.with_attr({_ATTRIBUTE: lowering.to_text(), _DEVICE: tvm.tir.IntImm("int32", device)})
 
 
-def planned_chooser(mod: tvm.IRModule, target: tvm.target.Target) -> PlannedChooser | None:
+def planned_chooser(mod: tvm.IRModule, targets: Sequence[tvm.target.Target]) -> PlannedChooser | None:
     """The lowerings that the kernels of a regrouped module are marked with; None if all are ``te``.
 
-    Must run inside `relay_passes.targets.build_scopes(target)`.
+    Must run inside `relay_passes.targets.build_scopes` of the targets.
+
+    Parameters
+    ----------
+    targets : sequence of tvm.target.Target
+        Of each device, in the order in which kernels name them.
     """
     marked = [
-        (call.op, Lowering.from_text(str(call.op.attrs[_ATTRIBUTE])))
+        (call.op, Lowering.from_text(str(call.op.attrs[_ATTRIBUTE])), targets[int(call.op.attrs[_DEVICE])])
         for call in read(relay.transform.InferType()(mod)).calls
         if isinstance(call.op, relay.Function) and call.op.attrs and _ATTRIBUTE in call.op.attrs.keys()  # noqa: SIM118
     ]
-    return chooser_of(marked, target) if marked else None
+    return chooser_of(marked) if marked else None
 
 
 def apply_lowering(sch: Schedule, lowering: Lowering, target: tvm.target.Target) -> None:
@@ -108,13 +119,13 @@ def apply_lowering(sch: Schedule, lowering: Lowering, target: tvm.target.Target)
 
 @dataclass
 class PlannedChooser:
-    """Finds the lowerings of a build's kernels again by their computations, and notes which it found."""
+    """Finds the lowerings of a build's kernels again by their computations and targets, and notes which it found."""
 
-    table: dict[int, list[tuple[tvm.tir.PrimFunc, Lowering]]]
-    found: set[int] = field(default_factory=set)
+    table: dict[_Key, list[tuple[tvm.tir.PrimFunc, Lowering]]]
+    found: set[_Key] = field(default_factory=set)
 
     def __call__(self, func: tvm.tir.PrimFunc) -> Lowering:
-        key = _hash(func)
+        key = _key(func, tvm.target.Target.current())
         for known, lowering in self.table.get(key, ()):
             if tvm.ir.structural_equal(known, func):
                 self.found.add(key)
@@ -131,20 +142,23 @@ class PlannedChooser:
             )
 
 
-def chooser_of(functions: Iterable[tuple[relay.Function, Lowering]], target: tvm.target.Target) -> PlannedChooser:
+def chooser_of(functions: Iterable[tuple[relay.Function, Lowering, tvm.target.Target]]) -> PlannedChooser:
     """The lowerings of a build's kernels, found again by their computations.
 
     Parameters
     ----------
-    functions : iterable of (relay.Function, Lowering)
+    functions : iterable of (relay.Function, Lowering, tvm.target.Target)
         Primitive functions, type-inferred, whose lowering is not ``te``.
     """
     te_compiler.get().clear()
-    distinct = {int(tvm.ir.structural_hash(function)): (function, lowering) for function, lowering in functions}
-    table: dict[int, list[tuple[tvm.tir.PrimFunc, Lowering]]] = {}
-    for function, lowering in distinct.values():
+    distinct = {
+        (int(tvm.ir.structural_hash(function)), target.kind.name): (function, lowering, target)
+        for function, lowering, target in functions
+    }
+    table: dict[_Key, list[tuple[tvm.tir.PrimFunc, Lowering]]] = {}
+    for function, lowering, target in distinct.values():
         computation = computation_of(function, target)
-        table.setdefault(_hash(computation), []).append((computation, lowering))
+        table.setdefault(_key(computation, target), []).append((computation, lowering))
     return PlannedChooser(table)
 
 
@@ -166,7 +180,7 @@ def computation_of(function: relay.Function, target: tvm.target.Target) -> tvm.t
         raise _FoundError
 
     try:
-        with pass_config(), lowering_scope(note, target):
+        with pass_config(), lowering_scope(note):
             te_compiler.get().lower(function, target)
     except RuntimeError:  # TVM's own wrapping of what `note` raised
         if not found:
@@ -187,9 +201,9 @@ def _convert(arguments: list[object], constants: list[object]) -> tvm.tir.PrimFu
     func = with_plain_concatenations(func) if func is not None else None
     if func is None or not _scopes:
         return None
-    _scopes[-1].taken = _scopes[-1].choose(func)
+    _scopes[-1].taken, _scopes[-1].target = _scopes[-1].choose(func), tvm.target.Target.current()
     return None if _scopes[-1].taken == TE else normalized(func)
 
 
-def _hash(func: tvm.tir.PrimFunc) -> int:
-    return int(tvm.ir.structural_hash(func))
+def _key(func: tvm.tir.PrimFunc, target: tvm.target.Target) -> _Key:
+    return int(tvm.ir.structural_hash(func)), str(target.kind.name)

@@ -50,6 +50,11 @@ def is_cpu(target: tvm.target.Target) -> bool:
     return str(target.kind.name) == "llvm"
 
 
+def has_threads(target: tvm.target.Target) -> bool:
+    """Whether a target's kernels run on threads in groups, as on OpenCL devices and GPUs."""
+    return "gpu" in target.keys
+
+
 @functools.cache
 def native_target_text() -> str:
     """``llvm`` with this machine's CPU model and the number of cores that this process may use.

@@ -50,3 +50,24 @@ def write_small_onnx(path: Path, *, seed: int = 0, extra_op: str = "") -> Path:
     model.ir_version = 8
     onnx.save(model, str(path))
     return path
+
+
+def write_tiny_onnx(path: Path) -> Path:
+    """A dense layer, ReLU and softmax: the least that has something to fuse."""
+    weight = np.random.default_rng(0).standard_normal((32, 64)).astype(np.float32)
+    nodes = [
+        helper.make_node("Gemm", ["x", "w"], ["g"], transB=1),
+        helper.make_node("Relu", ["g"], ["r"]),
+        helper.make_node("Softmax", ["r"], ["y"], axis=-1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 64])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 32])],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    model.ir_version = 8
+    onnx.save(model, str(path))
+    return path

@@ -6,6 +6,7 @@ import doctest
 import importlib
 import inspect
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from tvm.driver import tvmc
 import tuning_logs
 import tvm_go
 import tvm_go.tvmc
-from tests.models import write_small_onnx
+from tests.tuned import BUDGET, Tuned
 
 _PUBLIC = [
     (module.__name__, name)
@@ -31,13 +32,15 @@ _OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
 @pytest.fixture(scope="module")
-def names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def names(tuned: Tuned, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """What examples may use: a folder with a model, its log and its plan to stand in, and the usual imports."""
     folder = tmp_path_factory.mktemp("examples")
     before = Path.cwd()
     os.chdir(folder)
-    model = tvmc.load(str(write_small_onnx(Path("small.onnx"))))
-    tvm_go.tune(model.mod, model.params, log="log.jsonl", budget=10).save("plan.json")
+    shutil.copy(tuned.model, "small.onnx")
+    shutil.copy(tuned.log, "log.jsonl")
+    model = tvmc.load("small.onnx")
+    tvm_go.tune(model.mod, model.params, log="log.jsonl", budget=BUDGET).save("plan.json")
     given: dict[str, Any] = {"mod": model.mod, "params": model.params, "numpy": numpy, "torch": torch, "tvm": tvm}
     given |= {"tvmc": tvmc, "tvm_go": tvm_go, "Path": Path}
     yield given

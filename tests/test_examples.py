@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.models import write_small_onnx
+from tests.tuned import BUDGET, Tuned
 
 _ROOT = Path(__file__).parents[1]
 
@@ -27,9 +28,11 @@ def _run(name: str, *arguments: str, folder: Path) -> str:
     return done.stdout
 
 
-def test_tune_an_onnx_model_and_look_at_its_plan(tmp_path: Path) -> None:
-    write_small_onnx(tmp_path / "small.onnx")
-    assert "verdict: " in _run("tune_onnx.py", "small.onnx", "--budget", "4", folder=tmp_path)
+def test_tune_an_onnx_model_and_look_at_its_plan(tuned: Tuned, tmp_path: Path) -> None:
+    """With the log of such a run, from which it goes on."""
+    shutil.copy(tuned.model, tmp_path / "small.onnx")
+    shutil.copy(tuned.log, tmp_path / "small.jsonl")
+    assert "verdict: " in _run("tune_onnx.py", "small.onnx", "--budget", str(BUDGET), folder=tmp_path)
     assert "small.plan.html" in _run("look_at_plan.py", "small.plan.json", "small.jsonl", folder=tmp_path)
     assert "conv2d" in (tmp_path / "small.plan.html").read_text(encoding="utf-8")
 

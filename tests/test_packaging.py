@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.models import write_small_onnx
+from tests.models import write_tiny_onnx
 
 _ROOT = Path(__file__).parents[1]
 _PACKAGES = ("tvm_go", "relay_passes", "cost_model", "tuning_logs")
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # ours is not to be found
 _CACHES = shutil.ignore_patterns("__pycache__", "*.egg-info")
 
 
@@ -44,15 +45,14 @@ def installed(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     python = place / "bin" / "python"
     (wheel,) = distributions.glob("*.whl")
     pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--quiet", wheel]
-    subprocess.run(pip, check=True, capture_output=True)
+    subprocess.run(pip, env=_ENVIRONMENT, check=True, capture_output=True)
     (own,) = place.glob("lib/python*/site-packages")
     (own / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return place / "bin"
 
 
 def _run(command: list[str | Path], folder: Path) -> str:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, env=_ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -71,12 +71,13 @@ def test_every_file_of_our_packages_is_in_both_distributions(distributions: Path
 
 
 def test_the_wheel_tunes_and_shows_without_the_repository(installed: Path, tmp_path: Path) -> None:
-    write_small_onnx(tmp_path / "small.onnx")
+    write_tiny_onnx(tmp_path / "tiny.onnx")
     command = installed / "tvm-go"
     home = _run([installed / "python", "-c", "import tvm_go; print(tvm_go.__file__)"], tmp_path)
     assert Path(home.strip()).is_relative_to(installed.parent)
     assert "tune-graph" in _run([command, "--help"], tmp_path)
-    _run([command, "tune-graph", "small.onnx", "--budget", "10", "--quiet", "-o", "plan.json"], tmp_path)
+    options = ["--budget", "3", "--no-ablation", "--decide", "lowering", "fusion", "--quiet", "-o", "plan.json"]
+    _run([command, "tune-graph", "tiny.onnx", *options], tmp_path)
     _run([command, "view", "plan.json", "-o", "plan.html"], tmp_path)
     assert "scene-data" in (tmp_path / "plan.html").read_text(encoding="utf-8")
 

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from tvm_go.callbacks import TuneCallbacks
     from tvm_go.plan import Decisions, GraphPlan
     from tvm_go.policy import Policy
+    from tvm_go.training import train
 
 __version__ = "0.1.0"
-__all__ = ["ApplyBest", "Decisions", "GraphPlan", "Policy", "TuneCallbacks", "TuningLog", "build", "tune"]
+__all__ = ["ApplyBest", "Decisions", "GraphPlan", "Policy", "TuneCallbacks", "TuningLog", "build", "train", "tune"]
 
 _HOMES = {
     "ApplyBest": "tvm_go.apply_best",
@@ -27,6 +28,7 @@ _HOMES = {
     "TuneCallbacks": "tvm_go.callbacks",
     "TuningLog": "tuning_logs",
     "build": "tvm_go.api",
+    "train": "tvm_go.training",
     "tune": "tvm_go.api",
 }
 

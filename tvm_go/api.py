@@ -187,7 +187,8 @@ def build(
     devices = TargetSet.parse(plan.target if target is None else target)
     if devices.text != plan.target:
         raise PlanError(f"the plan is for target '{plan.target}', not '{devices.text}': tune for this target")
-    return build_module(planned(mod, params, plan), devices.targets, **options)
+    used = devices.targets if plan.device.any() else devices.targets[:1]
+    return build_module(planned(mod, params, plan), used, **options)
 
 
 def _default_build(

@@ -1,4 +1,4 @@
-"""Figures for TensorBoard: its writer, which is an optional package, and what a tuning run writes with it."""
+"""Figures for TensorBoard, which is an optional package: their folder, and what a tuning run writes into it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,6 @@ from tuning_logs import KernelRecord, PlanRecord
 from tvm_go.callbacks import Progress, TuneCallbacks
 from tvm_go.errors import UsageError
 from tvm_go.run_record import RunRecord, ratio_of
-
-
-def summary_writer() -> Any | None:
-    """TensorBoard's class of writers, or None where its package, or torch, is missing."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ModuleNotFoundError:
-        return None
-    return SummaryWriter
 
 
 @contextlib.contextmanager
@@ -43,16 +34,70 @@ def quiet_writer() -> Iterator[None]:
         threading.excepthook = before
 
 
-class Board(TuneCallbacks):
-    """Writes a run for TensorBoard; the step of every figure is how many times of kernels were known by then.
-
-    A disk that fills up ends the writing and not the run; ``error`` then says why. Close it at the end.
+class Figures:
+    """A folder of figures. A disk that fills up ends the writing and not the run; ``error`` then says why.
 
     Parameters
     ----------
     folder : Path
-        The run gets a folder of its own in it, named after the model and the time, so that TensorBoard shows runs
-        side by side.
+        The run gets a folder of its own in it, named after ``name`` and the time, so that TensorBoard shows runs side
+        by side.
+
+    Raises
+    ------
+    UsageError
+        If the folder cannot be written, or a package is missing.
+    """
+
+    def __init__(self, folder: Path, *, name: str) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ModuleNotFoundError:
+            raise UsageError(
+                "--tensorboard needs the packages torch and tensorboard: pip install torch tensorboard"
+            ) from None
+        self.error = ""
+        self.folder = folder / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as probe:
+                probe.write(b"x")
+            self._writer: Any | None = SummaryWriter(str(self.folder))
+        except OSError as error:
+            raise UsageError(
+                f"cannot write for TensorBoard to '{folder}' ({error.strerror or error}); "
+                "choose another folder with --tensorboard"
+            ) from error
+
+    def scalar(self, name: str, value: float, step: int) -> None:
+        """Write a point of a curve."""
+        self.write(lambda board: board.add_scalar(name, value, step))
+
+    def write(self, write: Callable[[Any], object]) -> None:
+        """Let a function use TensorBoard's writer."""
+        if self._writer is None:
+            return
+        try:
+            write(self._writer)
+        except OSError as error:
+            self.error = f"{error.strerror or error}: {self.folder}"
+            self._writer = None
+
+    def close(self) -> None:
+        """Write what is left."""
+        self.write(lambda board: board.close())
+        self._writer = None
+
+
+class Board(TuneCallbacks):
+    """Writes a run for TensorBoard; the step of every figure is how many times of kernels were known by then.
+
+    Close it at the end.
+
+    Parameters
+    ----------
+    folder, name
+        See `Figures`.
     run : RunRecord
         What is written; it must be told before this.
     options : mapping
@@ -65,25 +110,11 @@ class Board(TuneCallbacks):
     """
 
     def __init__(self, folder: Path, run: RunRecord, *, name: str, options: Mapping[str, Any]) -> None:
-        new_writer = summary_writer()
-        if new_writer is None:
-            raise UsageError("--tensorboard needs the packages torch and tensorboard: pip install torch tensorboard")
         self.run = run
-        self.error = ""
-        self.folder = folder / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder) as probe:
-                probe.write(b"x")
-            self._writer: Any | None = new_writer(str(self.folder))
-        except OSError as error:
-            raise UsageError(
-                f"cannot write for TensorBoard to '{folder}' ({error.strerror or error}); "
-                "choose another folder with --tensorboard"
-            ) from error
+        self.figures = Figures(folder, name=name)
         self._options = {name: value for name, value in options.items() if value is not None}
         text = "\n".join(f"    {name}: {value}" for name, value in self._options.items())  # indented: as it stands
-        self._write(lambda board: board.add_text("run", text, 0))
+        self.figures.write(lambda board: board.add_text("run", text, 0))
 
     def on_stage(self, name: str) -> None:
         self._scalar("seconds/begin of " + name, self.run.seconds)
@@ -120,18 +151,8 @@ class Board(TuneCallbacks):
             outcome["outcome/speed-up by sum of kernels"] = run.gain
         if run.plans and run.plans[-1].plan_ms < math.inf:
             outcome["outcome/speed-up as a whole"] = ratio_of(run.plans[-1])
-        self._write(lambda board: board.add_hparams(options, outcome, run_name=".", global_step=run.times))
-        self._write(lambda board: board.close())
-        self._writer = None
+        self.figures.write(lambda board: board.add_hparams(options, outcome, run_name=".", global_step=run.times))
+        self.figures.close()
 
     def _scalar(self, name: str, value: float) -> None:
-        self._write(lambda board: board.add_scalar(name, value, self.run.times))
-
-    def _write(self, write: Callable[[Any], object]) -> None:
-        if self._writer is None:
-            return
-        try:
-            write(self._writer)
-        except OSError as error:
-            self.error = f"{error.strerror or error}: {self.folder}"
-            self._writer = None
+        self.figures.scalar(name, value, self.run.times)

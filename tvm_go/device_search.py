@@ -6,6 +6,7 @@ they are, and its copies. That sum is known from kernels that are measured alone
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,7 @@ from cost_model.oracle import KernelOracle
 from relay_passes.target_set import TargetSet
 from relay_passes.variants import DEFAULT, origins, plain
 from tvm_go.copies import Copies, copies
+from tvm_go.device_memory import too_large
 from tvm_go.errors import UnsupportedModelError
 from tvm_go.graph import Int32
 from tvm_go.kernels import free_kernels, paid_keys
@@ -32,6 +34,7 @@ from tvm_go.simulate import Device, Machine
 from tvm_go.simulate.from_kernels import from_kernels
 from tvm_go.simulate.workload import Floats
 
+_LOGGER = logging.getLogger("tvm_go.search")
 _EVALUATIONS = 5_000  # of whole placements, if no bound ends the search before
 _HOPEFUL = 1.5  # times the least time that is predicted: others are not built whole
 
@@ -72,6 +75,8 @@ class DeviceSearch:
         One of ``tvm_go.search.placement.STRATEGIES``.
     times : dict of str to float
         What is known of kernels on the host, by key.
+    memory_bytes : sequence of int or None [D]
+        Of each device, where it is known: what does not fit is left out.
     """
 
     targets: TargetSet
@@ -81,11 +86,14 @@ class DeviceSearch:
     strategy: str
     seed: int
     times: dict[str, float]
+    memory_bytes: Sequence[int | None]
 
     def candidates(
         self, base: tvm.IRModule, names: Sequence[str], model: Model, kernel: Int32, host_ms: float
     ) -> list[Placed]:
-        """Placements that may be the fastest as a whole, the most hopeful first; none has all kernels on the host.
+        """Placements that may be the fastest as a whole, none has all kernels on the host.
+
+        The most hopeful comes first, then those all on one device, which predictions must not rule out.
 
         Parameters
         ----------
@@ -102,7 +110,7 @@ class DeviceSearch:
         forms = plain(base, self.targets.host)
         everywhere = self._in_forms(base, forms, model)
         spread = self._placed_finely(everywhere, everywhere.default)
-        found += [spread, self._on_one(everywhere)]
+        found += [spread, self._on_one(everywhere, everywhere.default), self._on_one(model, kernel)]
         moved = origins(everywhere.flow)[spread.device[spread.kernel] != 0]
         if len(moved) and everywhere is not model:
             mixed = list(names) or [DEFAULT] * len(forms)
@@ -112,15 +120,15 @@ class DeviceSearch:
             found.append(self._placed_finely(between, between.default))
         most_ms = _HOPEFUL * min(host_ms, *(one.predicted_ms for one in found))
         hopeful = {self.plan_of(one).key: one for one in found if one.device.any() and one.predicted_ms <= most_ms}
-        return sorted(hopeful.values(), key=lambda one: one.predicted_ms)
+        ranked = sorted(hopeful.values(), key=lambda one: one.predicted_ms)
+        return sorted(ranked, key=lambda one: one is not ranked[0] and not one.device.all())
 
     def plan_of(self, placed: Placed, **provenance: Any) -> GraphPlan:
         """A placement as a plan, each kernel in the best lowering that was measured on its device."""
         keys = paid_keys(placed.model.graph, placed.kernel)
-        host = self.oracles[0]
         lowering = [
-            host.best_lowering(key) if key and not place and host.knows(key) else TE
-            for key, place in zip(keys, placed.device, strict=True)
+            self.oracles[place].best_lowering(key) if key and self.oracles[place].knows(key) else TE
+            for key, place in zip(keys, placed.device.tolist(), strict=True)
         ]
         plan = placed.model.plan(placed.kernel, self.rules.name, lowering, **provenance).with_provenance(
             predicted_ms=placed.predicted_ms,
@@ -137,6 +145,9 @@ class DeviceSearch:
     def _valued(self, model: Model, kernel: Int32, device: Int32, ms: Floats) -> Placed:
         """A placement of kernels whose times on each device, float64 [K, D], are known."""
         moved = copies(model.graph, kernel, device)
+        if problem := too_large(model.graph, kernel, device, self.targets.names, self.memory_bytes):
+            _LOGGER.warning("a placement is left out: %s", problem)
+            return Placed(model, kernel, device, np.inf, moved)
         predicted_ms = float(ms[np.arange(len(ms)), device].sum() + self._copy_ms(moved).sum())
         return Placed(model, kernel, device, predicted_ms, moved)
 
@@ -176,13 +187,13 @@ class DeviceSearch:
         device = kernels.device_of(result.device) if result.feasible else np.zeros(len(ms), dtype=np.int32)
         return self._valued(model, kernel, device, ms)
 
-    def _on_one(self, model: Model) -> Placed:
-        """FuseOps' partition on the other device that takes it whole in the least time."""
-        ms = self._kernel_ms(model, model.default)
+    def _on_one(self, model: Model, kernel: Int32) -> Placed:
+        """A partition on the other device that takes it whole in the least time."""
+        ms = self._kernel_ms(model, kernel)
         fixed = np.zeros(len(ms), dtype=np.bool_)
-        fixed[model.default[model.graph.fixed]] = True
+        fixed[kernel[model.graph.fixed]] = True
         devices = [np.where(fixed, 0, number).astype(np.int32) for number in range(1, len(self.targets.names))]
-        found = [self._valued(model, model.default, device, ms) for device in devices]
+        found = [self._valued(model, kernel, device, ms) for device in devices]
         return min(found, key=lambda one: one.predicted_ms)
 
     def _in_forms(self, base: tvm.IRModule, names: Sequence[str], otherwise: Model) -> Model:
@@ -203,7 +214,7 @@ class DeviceSearch:
         ms = np.zeros((len(keys), len(self.oracles)))
         for number, oracle in enumerate(self.oracles):
             on_host = number == 0
-            wanted = [request for request in requests if on_host or request[0] in taken]
+            wanted = [request for request in requests if oracle.try_tir or on_host or request[0] in taken]
             known = dict(zip((key for key, _ in wanted), oracle.confirm(model.flow, graph, wanted), strict=True))
             if on_host:
                 self.times.update(known)

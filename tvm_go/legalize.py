@@ -12,7 +12,7 @@ from tvm_go.errors import PlanError
 from tvm_go.graph import Int32, Int64, OpGraph
 from tvm_go.kernels import members
 from tvm_go.merge import components, merge_in_order
-from tvm_go.rules import BREACH_TEXTS, Breach, Rules, kernel_breach, rule_set
+from tvm_go.rules import BREACH_TEXTS, Breach, Rules, RuleView, kernel_breach, rule_set, rule_view
 from tvm_go.split import split_by_outputs
 
 Bools = NDArray[np.bool_]
@@ -56,20 +56,7 @@ def te_takes(graph: OpGraph, ops: Sequence[int]) -> bool:
     """Whether a TE schedule may be expected to take a kernel: whether its ops are legal together under ``wide``."""
     members_of = np.sort(np.asarray(ops, dtype=np.int32))
     scratch = np.zeros((2, graph.num_ops), dtype=np.bool_)
-    rules = rule_set("wide")
-    breach = kernel_breach(
-        members_of,
-        graph.pattern,
-        graph.edge_start,
-        graph.edge_src,
-        graph.edge_elementwise,
-        graph.moves_whole,
-        rules.wide,
-        rules.max_ops,
-        rules.max_anchors,
-        scratch[0],
-        scratch[1],
-    )
+    breach = kernel_breach(members_of, rule_view(graph, rule_set("wide")), scratch[0], scratch[1])
     return bool(breach == 0)
 
 
@@ -95,19 +82,7 @@ def partition_breach(graph: OpGraph, kernel: Int32, rules: Rules) -> tuple[Breac
         Kernel of each op, numbered 0..K-1 in any order.
     """
     starts, ops = members(kernel)
-    breach, number = _first_breach(
-        starts,
-        ops,
-        kernel,
-        graph.pattern,
-        graph.edge_start,
-        graph.edge_src,
-        graph.edge_elementwise,
-        graph.moves_whole,
-        rules.wide,
-        rules.max_ops,
-        rules.max_anchors,
-    )
+    breach, number = _first_breach(starts, ops, rule_view(graph, rules))
     if breach:
         return Breach(breach), int(number)
     inner = np.flatnonzero(kernel[graph.edge_src] == kernel[graph.edge_dst])
@@ -149,34 +124,11 @@ def execution_order(graph: OpGraph, kernel: Int32) -> Int32:
 
 
 @njit(cache=True)
-def _first_breach(
-    starts: Int64,
-    ops: Int32,
-    kernel: Int32,
-    pattern: NDArray[np.int8],
-    edge_start: Int64,
-    edge_src: Int32,
-    edge_elementwise: Bools,
-    moves_whole: Bools,
-    wide: bool,
-    max_ops: int,
-    max_anchors: int,
-) -> tuple[int, int]:
-    inside, after = np.zeros(len(kernel), dtype=np.bool_), np.zeros(len(kernel), dtype=np.bool_)
+def _first_breach(starts: Int64, ops: Int32, view: RuleView) -> tuple[int, int]:
+    count = len(view.pattern)
+    inside, after = np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_)
     for k in range(len(starts) - 1):
-        breach = kernel_breach(
-            ops[starts[k] : starts[k + 1]],
-            pattern,
-            edge_start,
-            edge_src,
-            edge_elementwise,
-            moves_whole,
-            wide,
-            max_ops,
-            max_anchors,
-            inside,
-            after,
-        )
+        breach = kernel_breach(ops[starts[k] : starts[k + 1]], view, inside, after)
         if breach:
             return breach, k
     return 0, -1

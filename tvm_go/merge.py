@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tvm_go.graph import Int32, Int64, OpGraph
-from tvm_go.rules import Rules, kernel_breach
+from tvm_go.rules import Rules, RuleView, kernel_breach, rule_view
 
 Bools = NDArray[np.bool_]
 
@@ -30,19 +30,7 @@ def merge_in_order(graph: OpGraph, edges: Int32, rules: Rules) -> Int32:
     edges : int32
         Edge numbers, in the order in which they are tried.
     """
-    return _merge(
-        edges,
-        graph.pattern,
-        graph.edge_start,
-        graph.edge_src,
-        graph.edge_dst,
-        graph.edge_elementwise,
-        graph.moves_whole,
-        *graph.out_edges,
-        rules.wide,
-        rules.max_ops,
-        rules.max_anchors,
-    )
+    return _merge(edges, rule_view(graph, rules), graph.edge_dst, *graph.out_edges)
 
 
 @njit(cache=True)
@@ -138,21 +126,9 @@ def _search(
 
 
 @njit(cache=True)
-def _merge(
-    edges: Int32,
-    pattern: NDArray[np.int8],
-    edge_start: Int64,
-    edge_src: Int32,
-    edge_dst: Int32,
-    edge_elementwise: Bools,
-    moves_whole: Bools,
-    out_start: Int64,
-    out_edge: Int32,
-    wide: bool,
-    max_ops: int,
-    max_anchors: int,
-) -> Int32:
-    count = len(pattern)
+def _merge(edges: Int32, view: RuleView, edge_dst: Int32, out_start: Int64, out_edge: Int32) -> Int32:
+    edge_start, edge_src, wide, max_ops = view.edge_start, view.edge_src, view.wide, view.max_ops
+    count = len(view.pattern)
     parent = np.arange(count).astype(np.int32)
     following = np.arange(count).astype(np.int32)  # next member of the same group, in a ring
     size = np.ones(count, dtype=np.int64)
@@ -178,9 +154,7 @@ def _merge(
                 if op == group:
                     break
         ops = np.sort(both[:total])
-        if kernel_breach(
-            ops, pattern, edge_start, edge_src, edge_elementwise, moves_whole, wide, max_ops, max_anchors, inside, after
-        ):
+        if kernel_breach(ops, view, inside, after):
             continue
         if wide:
             budget = _VISITS_PER_MERGE if visits_left > 0 else _VISITS_WHEN_SPENT

@@ -37,4 +37,5 @@ def problem_of(
         {} if known is None else known,
         confirm=lambda requests: oracle.confirm(flow, graph, requests),
         least=oracle.least_ms,
+        predicts=lambda: oracle.predictor is not None,
     )

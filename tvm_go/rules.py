@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from tvm_go.by_name import by_name
-from tvm_go.graph import Int32, Int64, Pattern
+from tvm_go.graph import Int32, Int64, OpGraph, Pattern
 
 
 @dataclass(frozen=True)
@@ -95,20 +96,35 @@ _REDUCTION = int(Pattern.REDUCTION)
 _OPAQUE = int(Pattern.OPAQUE)
 
 
+class RuleView(NamedTuple):
+    """What `kernel_breach` looks at: a graph's arrays, see `tvm_go.graph.OpGraph`, and its rules."""
+
+    pattern: NDArray[np.int8]
+    edge_start: Int64
+    edge_src: Int32
+    edge_elementwise: NDArray[np.bool_]
+    moves_whole: NDArray[np.bool_]
+    wide: bool
+    max_ops: int
+    max_anchors: int
+
+
+def rule_view(graph: OpGraph, rules: Rules) -> RuleView:
+    """A graph under a rule set."""
+    return RuleView(
+        graph.pattern,
+        graph.edge_start,
+        graph.edge_src,
+        graph.edge_elementwise,
+        graph.moves_whole,
+        rules.wide,
+        rules.max_ops,
+        rules.max_anchors,
+    )
+
+
 @njit(cache=True)
-def kernel_breach(
-    ops: Int32,
-    pattern: NDArray[np.int8],
-    edge_start: Int64,
-    edge_src: Int32,
-    edge_elementwise: NDArray[np.bool_],
-    moves_whole: NDArray[np.bool_],
-    wide: bool,
-    max_ops: int,
-    max_anchors: int,
-    inside: NDArray[np.bool_],
-    after_anchor: NDArray[np.bool_],
-) -> int:
+def kernel_breach(ops: Int32, view: RuleView, inside: NDArray[np.bool_], after_anchor: NDArray[np.bool_]) -> int:
     """Check what a kernel holds, as a :class:`Breach`; outputs, connection and cycles are checked elsewhere.
 
     Every rule here is hereditary: a connected part of a legal kernel is legal. That is why merging edge by edge, and
@@ -121,9 +137,10 @@ def kernel_breach(
     inside, after_anchor : bool [N]
         Scratch, all False; left all False.
     """
+    pattern, edge_src, wide, max_anchors = view.pattern, view.edge_src, view.wide, view.max_anchors
     if len(ops) == 1:
         return 0
-    if len(ops) > max_ops:
+    if len(ops) > view.max_ops:
         return Breach.TOO_LARGE.value
     breach = 0
     anchor = -1
@@ -143,7 +160,7 @@ def kernel_breach(
             anchor = op
         if max_anchors > 1:
             continue
-        for edge in range(edge_start[op], edge_start[op + 1]):
+        for edge in range(view.edge_start[op], view.edge_start[op + 1]):
             source = edge_src[edge]
             if not inside[source]:
                 continue
@@ -154,7 +171,8 @@ def kernel_breach(
                 if pattern[anchor] == _REDUCTION:
                     allowed = wide and kind <= _BROADCAST
                 else:
-                    allowed = (kind <= _BROADCAST and edge_elementwise[edge]) or (wide and moves_whole[op])
+                    moves = wide and view.moves_whole[op]
+                    allowed = (kind <= _BROADCAST and view.edge_elementwise[edge]) or moves
                 if not allowed:
                     breach = Breach.EPILOGUE.value
         if breach:

@@ -14,6 +14,7 @@ from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
 from cost_model.served_device import together
 from relay_passes.target_set import TargetSet
+from relay_passes.targets import has_threads
 from tuning_logs import PlanRecord
 from tvm_go.callbacks import TuneCallbacks
 from tvm_go.candidates import Candidates
@@ -55,7 +56,12 @@ def oracles_of(
         for name, target in zip(targets.names[1:], targets.targets[1:], strict=True):
             measurer = stack.enter_context(Measurer(target=target, config=measure, connection=host.measurer.connection))
             found[name] = KernelOracle(
-                str(target), measurer, host.log, callbacks.on_measure, try_tir=False, model=host.model
+                str(target),
+                measurer,
+                host.log,
+                callbacks.on_measure,
+                try_tir=host.try_tir and has_threads(target),
+                model=host.model,
             )
         yield found
 
@@ -85,9 +91,11 @@ def best_placed(
     """
     host_model, host_plan, host_record = found
     host = next(iter(oracles.values()))
-    served = together([oracle.measurer.served() for oracle in oracles.values()])
+    devices = [oracle.measurer.served() for oracle in oracles.values()]
+    served = together(devices)
     links = links_of(targets, host.measurer.connection, host.log, served)
-    search = DeviceSearch(targets, list(oracles.values()), links, rules, strategy, seed, times)
+    memory_bytes = [one.memory_bytes for one in devices]
+    search = DeviceSearch(targets, list(oracles.values()), links, rules, strategy, seed, times, memory_bytes)
     own = np.zeros(host_plan.num_kernels, dtype=np.int32)
     alike = on_set(host_plan, targets)
     host.log.append(

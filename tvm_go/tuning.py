@@ -33,6 +33,7 @@ from tvm_go.by_rule import lowerings_by_rule
 from tvm_go.callbacks import Teller, TuneCallbacks
 from tvm_go.candidates import Candidates, fastest
 from tvm_go.detailing import detailed, times_of_oracles
+from tvm_go.device_memory import check_memory
 from tvm_go.errors import UnsupportedModelError, UsageError
 from tvm_go.graph import Int32
 from tvm_go.lowering import TE, Lowering
@@ -127,6 +128,9 @@ def tune_graph(
                 "the model holds no operator, or TVM folded all of them into constants: nothing is left to plan; "
                 "is the file whole, and does the model have inputs?"
             )
+        own_device = np.zeros(int(default.default.max()) + 1, dtype=np.int32)
+        memory_bytes = [measurer.served().memory_bytes]
+        check_memory(default.graph, default.default, own_device, targets.names[:1], memory_bytes)
         oracle = KernelOracle(str(parsed), measurer, records, callbacks.on_measure, tuned, try_tir=lower, model=name)
         oracles = scopes.enter_context(oracles_of(targets, oracle, callbacks, measure=measure))
         limits = Budget(kernels=budget, seconds=seconds)

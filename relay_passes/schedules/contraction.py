@@ -9,6 +9,7 @@ from tvm import tir
 from tvm.tir.schedule import BlockRV, LoopRV, Schedule
 
 from relay_passes.schedules.blocks import Block, block_of, split_points, step_along, step_within
+from relay_passes.schedules.threads import in_parallel
 from relay_passes.schedules.tiling import Machine, Tiling, register_tiles, vector_length
 
 _SHORT = 4  # a reduction loop of so few iterations is written out
@@ -105,8 +106,10 @@ def contraction_tilings(block: Block, shape: Shape, machine: Machine) -> list[Ti
     return [Tiling(columns, rows) for _, columns, rows in tiles]
 
 
-def schedule_contraction(sch: Schedule, anchor: BlockRV, final: BlockRV | None, shape: Shape, tiling: Tiling) -> LoopRV:
-    """Tile the final block (the anchor itself if None) and compute the anchor inside; returns the parallel loop."""
+def schedule_contraction(
+    sch: Schedule, anchor: BlockRV, final: BlockRV | None, shape: Shape, tiling: Tiling, machine: Machine
+) -> None:
+    """Tile the final block (the anchor itself if None) and compute the anchor inside."""
     block = block_of(sch, anchor)
     tiled = final or anchor
     all_loops = list(sch.get_loops(tiled))
@@ -124,6 +127,9 @@ def schedule_contraction(sch: Schedule, anchor: BlockRV, final: BlockRV | None, 
         above, below = sch.split(loop, [None, length])
         row_outer.insert(0, above)
         row_inner.insert(0, below)
+    if machine.is_device and shape.fused and block.spatial[shape.rows[0]] > tiling.rows[0]:
+        # groups of threads end with the lines of a map
+        row_outer[-1:] = sch.split(row_outer[-1], [None, block.spatial[shape.rows[0]] // tiling.rows[0]])
     vector = loops[shape.vector_axis]
     if shape.column_axis is None:
         column_outer, column, lane = sch.split(vector, [None, tiling.vectors, shape.lanes])
@@ -134,13 +140,11 @@ def schedule_contraction(sch: Schedule, anchor: BlockRV, final: BlockRV | None, 
         lane = vector
     chunks = [*outer, column_outer, *row_outer] if tiling.columns_first else [*outer, *row_outer, column_outer]
     sch.reorder(*chunks, *reductions, *row_inner, column, lane)
-    parallel = sch.fuse(*chunks) if len(chunks) > 1 else chunks[0]
-    sch.parallel(parallel)
+    parallel = in_parallel(sch, chunks, machine)
     if final is not None:
         sch.compute_at(anchor, parallel, preserve_unit_loops=True)
-        _write_out(sch, final, 1)
-    _schedule_inside(sch, anchor, block, shape, tiling, own=final is None)
-    return parallel
+        _write_out(sch, final, machine.outer_loops)
+    _schedule_inside(sch, anchor, block, shape, tiling, machine.outer_loops, own=final is None)
 
 
 def _loops_of_axes(block: Block, loops: list[LoopRV], tiled: Block) -> dict[int, LoopRV]:
@@ -150,9 +154,11 @@ def _loops_of_axes(block: Block, loops: list[LoopRV], tiled: Block) -> dict[int,
     return dict(zip(long_axes, long_loops, strict=True))
 
 
-def _schedule_inside(sch: Schedule, anchor: BlockRV, block: Block, shape: Shape, tiling: Tiling, *, own: bool) -> None:
-    """The anchor below the parallel loop: reductions outside, the register tile written out inside."""
-    loops = list(sch.get_loops(anchor))[1:]
+def _schedule_inside(
+    sch: Schedule, anchor: BlockRV, block: Block, shape: Shape, tiling: Tiling, outer: int, *, own: bool
+) -> None:
+    """The anchor below the ``outer`` parallel loops: reductions outside, the register tile written out inside."""
+    loops = list(sch.get_loops(anchor))[outer:]
     count = len(block.reduction)
     if own:  # parallel, reductions..., rows..., column, lane
         reductions, inner = loops[:count], loops[count:]
@@ -192,9 +198,9 @@ def _schedule_inside(sch: Schedule, anchor: BlockRV, block: Block, shape: Shape,
     sch.reorder(*order, *inner)
     for loop in unrolled:
         sch.unroll(loop)
-    _write_out(sch, anchor, 1 + len(order), inner=len(inner))
+    _write_out(sch, anchor, outer + len(order), inner=len(inner))
     init = sch.decompose_reduction(anchor, order[0])
-    _write_out(sch, init, 1)
+    _write_out(sch, init, outer)
 
 
 def _write_out(sch: Schedule, block: BlockRV, first: int, inner: int | None = None) -> None:

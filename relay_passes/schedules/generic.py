@@ -20,6 +20,7 @@ from relay_passes.schedules.inlining import has_condition, inline_cheap, normali
 from relay_passes.schedules.operands import pad_odd_sides, repack_strided
 from relay_passes.schedules.places import schedule_places
 from relay_passes.schedules.rows import compute_by_rows, is_odd, partial_sums, split_reduction, vectorize_inside
+from relay_passes.schedules.threads import finish_threads, in_parallel, private_result
 from relay_passes.schedules.tiling import Machine, Tiling, vector_length
 
 _FEWEST_LANES = 4  # shorter vectors are left to LLVM
@@ -37,7 +38,7 @@ def generic_schedule(sch: Schedule, target: tvm.target.Target, tiling: Tiling | 
     sch : Schedule
         One function, ``main``: the kernel as :func:`normalized` gives it.
     target : tvm.target.Target
-        A CPU.
+        A CPU, or a device with threads as OpenCL has them.
     tiling : Tiling, optional
         For the heaviest contraction; None takes the best by rule.
 
@@ -50,6 +51,8 @@ def generic_schedule(sch: Schedule, target: tvm.target.Target, tiling: Tiling | 
     try:
         _prepare_operands(sch, machine)
         _schedule_stages(sch, machine, tiling)
+        if machine.is_device:
+            finish_threads(sch)
     except ScheduleError as error:
         raise NotSchedulableError(str(error).strip().splitlines()[-1]) from error
 
@@ -90,7 +93,9 @@ def _schedule_stages(sch: Schedule, machine: Machine, tiling: Tiling | None) -> 
         own = own or contraction_tilings(block, shape, machine)[0]
         final = _epilogue(sch, block, done)
         handle = sch.get_block(block.name)
-        schedule_contraction(sch, handle, sch.get_block(final) if final else None, shape, own)
+        if final is None and machine.is_device:
+            final = str(sch.get(private_result(sch, handle)).name_hint)
+        schedule_contraction(sch, handle, sch.get_block(final) if final else None, shape, own, machine)
         done |= {block.name} | ({final} if final else set())
     for block in reversed(blocks):
         if block.name not in done:
@@ -150,17 +155,16 @@ def _rows_group(sch: Schedule, machine: Machine, final: str, feeders: list[str],
         partial |= set(parts[:-1])
         group += parts
     group.pop()
-    row = compute_by_rows(sch, final, group) if group else None
+    row = compute_by_rows(sch, final, group, machine) if group else None
     if row is None:
         for name in [*group, final]:
             if name in partial:
-                partial_sums(sch, name)
+                partial_sums(sch, name, machine)
             else:
                 _plain_loops(sch, machine, name)
     else:
-        sch.parallel(row)
         for name in [*group, final]:
-            vectorize_inside(sch, name, machine, 1)
+            vectorize_inside(sch, name, machine, machine.outer_loops)
     return [name for name in pending if name != final and name not in feeders]
 
 
@@ -169,7 +173,7 @@ def _stage_alone(sch: Schedule, machine: Machine, name: str) -> None:
     block = block_of(sch, sch.get_block(name))
     parts = split_reduction(sch, name, machine) if block.is_reduction else [name]
     for part in parts[:-1]:
-        partial_sums(sch, part)
+        partial_sums(sch, part, machine)
     _plain_loops(sch, machine, parts[-1])
 
 
@@ -181,15 +185,14 @@ def _plain_loops(sch: Schedule, machine: Machine, name: str) -> None:
     if not loops:
         return
     if block.is_reduction:
-        sch.parallel(sch.fuse(*loops) if len(loops) > 1 else loops[0])
+        in_parallel(sch, loops, machine)
         return
     kept = 0 if _is_flat(block) else _first_inner_axis(block, machine.cores)
     inner = sch.fuse(*loops[kept:]) if len(loops) > kept + 1 else loops[kept]
     extent = int(sch.get(inner).extent)
     lanes = vector_length(extent, machine)
     if kept:
-        outer = sch.fuse(*loops[:kept]) if kept > 1 else loops[0]
-        sch.parallel(outer)
+        in_parallel(sch, loops[:kept], machine)
         last = max(axis for axis, extent in enumerate(block.spatial) if extent > 1)
         along = [step_along(load, block.spatial_vars[last]) for load in block.loads]
         if lanes >= _FEWEST_LANES and all(step in (0, 1) for step in along):
@@ -198,7 +201,7 @@ def _plain_loops(sch: Schedule, machine: Machine, name: str) -> None:
         sch.vectorize(inner)
     else:
         outer, lane = sch.split(inner, [None, lanes])
-        sch.parallel(outer)
+        in_parallel(sch, [outer], machine)
         sch.vectorize(lane)
 
 

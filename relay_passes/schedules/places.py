@@ -10,6 +10,7 @@ from tvm import tir
 from tvm.tir.schedule import LoopRV, Schedule
 
 from relay_passes.schedules.blocks import Block, block_of, conditions, step_along, uses
+from relay_passes.schedules.threads import in_parallel
 from relay_passes.schedules.tiling import Machine, vector_length
 
 
@@ -51,12 +52,7 @@ def schedule_places(sch: Schedule, machine: Machine, name: str, done: set[str]) 
     if len(block.spatial) - 1 in own | before or own.keys() & before.keys() or bool(transforms) != bool(before):
         return set()
     outer, inner = _split_places(sch, block, before, own)
-    if len(outer) > 1:
-        *lines, _ = outer
-        parallel = sch.fuse(*lines) if len(lines) > 1 else lines[0]
-    else:
-        parallel = outer[0]
-    sch.parallel(parallel)
+    parallel = in_parallel(sch, outer[:-1] or outer, machine)
     for transform in transforms:
         at = inner[len(before) - 1]
         sch.compute_at(sch.get_block(transform.name), at)

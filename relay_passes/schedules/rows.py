@@ -8,6 +8,7 @@ from tvm import tir
 from tvm.tir.schedule import BlockRV, LoopRV, Schedule, ScheduleError
 
 from relay_passes.schedules.blocks import block_of, step_along, uses
+from relay_passes.schedules.threads import in_parallel
 from relay_passes.schedules.tiling import Machine, vector_length
 
 _SHORTEST_VECTOR = 4
@@ -48,18 +49,18 @@ def split_reduction(sch: Schedule, name: str, machine: Machine) -> list[str]:
     return [str(sch.get(partial).name_hint), name]
 
 
-def partial_sums(sch: Schedule, name: str) -> None:
+def partial_sums(sch: Schedule, name: str, machine: Machine) -> None:
     """The vectors of partial results that :func:`split_reduction` makes: parallel over rows."""
     handle = sch.get_block(name)
     count = len(block_of(sch, handle).spatial) - 1
     *loops, lane = sch.get_loops(handle)  # rows..., steps..., lanes
-    sch.parallel(sch.fuse(*loops[:count]) if count > 1 else loops[0])
+    in_parallel(sch, loops[:count], machine)
     sch.vectorize(lane)
     init = sch.decompose_reduction(handle, loops[count])
     sch.vectorize(list(sch.get_loops(init))[-1])
 
 
-def compute_by_rows(sch: Schedule, final: str, inner: list[str]) -> LoopRV | None:
+def compute_by_rows(sch: Schedule, final: str, inner: list[str], machine: Machine) -> LoopRV | None:
     """Move blocks below the loop over rows of the final one, for the longest rows for which no work is repeated.
 
     Parameters
@@ -72,7 +73,8 @@ def compute_by_rows(sch: Schedule, final: str, inner: list[str]) -> LoopRV | Non
     Returns
     -------
     LoopRV or None
-        The loop over rows; None if there is none under which all fit, and then nothing has changed.
+        The loop over rows, which run side by side; None if there is none under which all fit, and then nothing has
+        changed.
     """
     work = [_work(sch, name) for name in inner]
     for depth in range(len(block_of(sch, sch.get_block(final)).spatial) - 1, 0, -1):
@@ -86,7 +88,7 @@ def compute_by_rows(sch: Schedule, final: str, inner: list[str]) -> LoopRV | Non
             continue
         if all(_work(trial, name) <= before for name, before in zip(inner, work, strict=True)):
             loops = list(sch.get_loops(sch.get_block(final)))
-            row = sch.fuse(*loops[:depth]) if depth > 1 else loops[0]
+            row = in_parallel(sch, loops[:depth], machine)
             for name in reversed(inner):
                 sch.compute_at(sch.get_block(name), row)
             return row

@@ -28,23 +28,40 @@ class Machine:
         Vector registers.
     cores : int
         Threads that a kernel runs on.
+    is_device : bool
+        Whether its threads are those of an OpenCL device or a GPU, not a CPU's.
     """
 
     lanes: int
     registers: int
     cores: int
+    is_device: bool = False
+
+    @property
+    def outer_loops(self) -> int:
+        """Loops whose steps run side by side, around each nest: over groups and over threads, or over cores."""
+        return 2 if self.is_device else 1
 
     @staticmethod
     def of(target: tvm.target.Target) -> Machine:
-        """Read a CPU target."""
+        """Read a target."""
+        if target.kind.name != "llvm":
+            is_gpu = target.kind.name != "opencl" or "device" in target.attrs
+            return _GPU if is_gpu else _OPENCL
         architecture = architecture_of(target)
         lanes, registers = 4, 32 if architecture == "aarch64" else 16
-        if architecture == "x86_64" and target.kind.name == "llvm":
+        if architecture == "x86_64":
             with target:
                 lanes = int(get_simd_32bit_lanes())
             registers = 32 if lanes == 16 else 16
         cores = int(target.attrs.get("num-cores", 0)) or 2
         return Machine(lanes, registers, cores)
+
+
+#: An OpenCL device of which nothing is known may be a CPU: the longest vectors of OpenCL C, and many of them.
+_OPENCL = Machine(lanes=16, registers=32, cores=8, is_device=True)
+#: CUDA, Vulkan and Metal have no longer vectors, and a GPU's threads share its registers.
+_GPU = Machine(lanes=4, registers=16, cores=8, is_device=True)
 
 
 @dataclass(frozen=True)

@@ -46,12 +46,12 @@ class Subject:
     def of(mod: tvm.IRModule, params: dict[str, tvm.nd.NDArray] | None, child: ChildProcess) -> Subject:
         base = prepare_base(mod, params, target=TARGETS.host)
         rng = np.random.default_rng(0)
-        inputs = {var.name_hint: _input(var.checked_type, rng) for var in base["main"].params}
+        inputs = {var.name_hint: random_input(var.checked_type, rng) for var in base["main"].params}
         (expected,) = child.call(plain_outputs, tvm.ir.save_json(base), [inputs], timeout_s=TIMEOUT_S)
         return Subject(base, inputs, expected)
 
     def partitioned(self, seed: int) -> Partitioned:
-        """The model in random forms, most of them such that its kernels can be on either device; a random partition."""
+        """The model in random forms, most of them those of front ends; a random partition."""
         rng = np.random.default_rng(seed)
         names = []
         for applying, form in zip(options(self.mod, TARGETS.host), plain(self.mod, TARGETS.host), strict=True):
@@ -74,7 +74,8 @@ class Partitioned:
     rules: str
 
 
-def _input(kind: relay.TensorType, rng: np.random.Generator) -> Array:
+def random_input(kind: relay.TensorType, rng: np.random.Generator) -> Array:
+    """Normal numbers, or zeros and ones."""
     shape = [int(extent) for extent in kind.shape]
     return (rng.standard_normal(shape) if "float" in kind.dtype else rng.integers(0, 2, shape)).astype(kind.dtype)
 
@@ -83,9 +84,8 @@ def _input(kind: relay.TensorType, rng: np.random.Generator) -> Array:
 class Placer:
     """Makes random plans on CPU and OpenCL.
 
-    Which kernels OpenCL takes is found out by building them: alone, for OpenCL, by TE. TVM has no kernels there for
-    blocked layouts, packed weights and Winograd, and no schedule for some ops that read and write at odd places; such
-    kernels, and those that only a TIR schedule takes, stay on the CPU.
+    Which kernels OpenCL takes, and by which lowerings, is found out by building them alone. What it takes by none stays
+    on the CPU.
     """
 
     child: ChildProcess
@@ -118,14 +118,12 @@ class Placer:
             if free[number]:
                 chosen.append(TE)
                 continue
-            if device[number] == OPENCL and (not for_te or alone(OPENCL, TE)):
-                device[number] = HOST
-            if device[number] == OPENCL:
-                chosen.append(TE)
-                continue
             candidates = [TE, TIR] if for_te else [TIR]
             candidates = [candidates[i] for i in rng.permutation(len(candidates))]
-            works = [lowering for lowering in candidates if not alone(HOST, lowering)]
+            works = [lowering for lowering in candidates if not alone(int(device[number]), lowering)]
+            if not works and device[number] == OPENCL:
+                device[number] = HOST
+                works = [lowering for lowering in candidates if not alone(HOST, lowering)]
             if not works:
                 raise NoLoweringError(f"{[graph.name(int(op)) for op in inside]}: {alone(HOST, candidates[0])[-500:]}")
             chosen.append(works[0])

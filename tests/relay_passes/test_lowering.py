@@ -159,7 +159,7 @@ def test_nothing_is_left_behind_by_an_error(model: Model) -> None:
             computation_of(function, TARGET)
         with pytest.raises(NotSchedulableError, match="only TE's schedule takes it"):
             lower_primitive(function, TARGET, "kernel", TIR)
-        with pytest.raises(Exception, match="no choice"), pass_config(), lowering_scope(fail, TARGET):
+        with pytest.raises(Exception, match="no choice"), pass_config(), lowering_scope(fail):
             relay.build(apply(model.mod, model.plan(model.default, "tvm")), TARGET)
         wrong = Lowering("tir", '{"vectors":3,"rows":[5],"unroll":1,"columns_first":true}')
         with pytest.raises(RuntimeError, match="Error"):

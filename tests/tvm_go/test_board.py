@@ -15,7 +15,6 @@ import pytest
 from tests.tvm_go.runs import DEFAULT_MS, SUMS_MS, Clock, told
 from tvm_go.board import Board, quiet_writer
 from tvm_go.errors import UsageError
-from tvm_go.learn.journal import Journal
 from tvm_go.run_record import RunRecord
 
 OPTIONS = {"strategy": "annealing", "budget": 40, "seconds": float("inf"), "decide": ["fusion"], "log": None}
@@ -32,8 +31,8 @@ def write(folder: Path) -> Path:
     board = Board(folder, run, name="net", options=OPTIONS)
     told(clock, board, run=run)
     board.close()
-    assert board.error == ""
-    return board.folder
+    assert board.figures.error == ""
+    return board.figures.folder
 
 
 def events(folder: Path) -> Any:
@@ -98,7 +97,7 @@ def test_a_disk_that_fills_up_ends_the_writing_and_not_the_run(tmp_path: Path, m
         board.close()
     assert not printed
     assert threading.excepthook == printed.append
-    assert board.error == f"No space left on device: {board.folder}"
+    assert board.figures.error == f"No space left on device: {board.figures.folder}"
     assert run.measured == 15
 
 
@@ -124,6 +123,3 @@ def test_a_package_that_is_missing_is_named_and_no_folder_is_made(
     with pytest.raises(UsageError, match="needs the packages torch and tensorboard: pip install torch tensorboard"):
         Board(tmp_path / "board", RunRecord(), name="net", options={})
     assert not (tmp_path / "board").exists()
-    with Journal(tmp_path) as journal:  # which TensorBoard may follow, but need not
-        journal.write(1, {"loss": 0.5})
-    assert [path.name for path in tmp_path.iterdir()] == ["journal.jsonl"]

@@ -30,6 +30,8 @@ TARGETS = TargetSet.parse("cpu=llvm, opencl=opencl")
 class Given:
     """An oracle to which ops of some names take a millisecond each, and all others another time."""
 
+    try_tir = False
+
     def __init__(self, slow: Sequence[str], slow_ms: float, other_ms: float) -> None:
         self._slow, self._slow_ms, self._other_ms = slow, slow_ms, other_ms
 
@@ -44,10 +46,21 @@ class Given:
         return TE
 
 
-def search(host: Given, other: Given, *, latency_ms: float = 0.1) -> DeviceSearch:
+def search(
+    host: Given, other: Given, *, latency_ms: float = 0.1, memory_bytes: Sequence[int | None] = (None, None)
+) -> DeviceSearch:
     links = Links(np.array([[0, latency_ms], [latency_ms, 0]]), np.array([[np.inf, 1e6], [1e6, np.inf]]), np.zeros(2))
     oracles = [host, other]
-    return DeviceSearch(TARGETS, oracles, links, rule_set("open"), "min_cut", 0, {})  # type: ignore[arg-type]
+    return DeviceSearch(
+        TARGETS,
+        oracles,  # type: ignore[arg-type]
+        links,
+        rule_set("open"),
+        "min_cut",
+        0,
+        {},
+        memory_bytes,
+    )
 
 
 def dense_erf_dense() -> tvm.IRModule:
@@ -78,6 +91,8 @@ def test_kernels_go_where_they_are_faster_if_the_copies_are_worth_it() -> None:
     plan.check(best.model.graph)
     far = search(host, other, latency_ms=100.0)
     assert not far.candidates(base, [], model, model.default, host_ms)
+    small = search(host, other, memory_bytes=(None, 4000))  # less than one value
+    assert not small.candidates(base, [], model, model.default, host_ms)
 
 
 @pytest.mark.parametrize("name", ["squeezenet"])

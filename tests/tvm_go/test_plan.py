@@ -137,7 +137,7 @@ def plan_text(**changes: object) -> str:
         (plan_text(lowering=[1]), "is damaged"),
         (plan_text(device=[0]), "gives 1 devices for 2 kernels"),
         (plan_text(device=[0, 1]), "places kernels on devices that its target set 'llvm' lacks"),
-        (plan_text(device=[0, 1], target=_SET, lowering={"1": "tir"}), "a schedule for CPUs"),
+        (plan_text(device=[0, 1], target=_SET, lowering={"1": "metaschedule []"}), "a schedule for CPUs"),
         (plan_text(device=["there", "here"]), "is damaged"),
         (plan_text(variants={"first": "NN"}), "is damaged"),
     ],

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tvm
 from tvm import relay
+from tvm.contrib.graph_executor import GraphModule
 
+import tvm_go
 from cost_model.config import RpcConfig
 from cost_model.link_times import FEW, MANY, SIZES
 from cost_model.links import Links, line_through, links_of
@@ -17,6 +20,7 @@ from cost_model.served_device import ServedDevice
 from relay_passes.target_set import TargetSet
 from tuning_logs import KernelRecord, PlanRecord, TuningLog
 from tvm_go.errors import UsageError
+from tvm_go.model import Model
 from tvm_go.plan import GraphPlan
 from tvm_go.tuning import tune_graph
 
@@ -78,6 +82,15 @@ def test_a_model_is_tuned_for_both_devices(opencl_server: RpcConfig, tmp_path: P
     if result.plan.device.any():
         assert result.plan.provenance["predicted_ms"] < result.plan.provenance["host_predicted_ms"]
         assert {line.device for line in result.kernels} <= {"cpu", "opencl"}
+
+
+def test_a_plan_all_on_the_cpu_is_built_for_the_cpu_alone() -> None:
+    model = Model.prepare(rows_of_error_functions(), None, TARGETS.host)
+    plan = replace(model.plan(model.default, "tvm"), target=TARGETS.text)
+    library = tvm_go.build(rows_of_error_functions(), plan=plan)
+    assert [target.kind.name for target in library.target] == ["llvm"]
+    executor = GraphModule(library["default"](tvm.cpu()))  # one device is enough
+    executor.run()
 
 
 def test_an_unknown_placement_strategy_is_one_line_before_anything_is_spent() -> None:

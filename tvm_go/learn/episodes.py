@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -37,6 +38,26 @@ class Exercise:
     reference_ms: float
     evaluate: Evaluate
 
+    def plans_ms(self, actions: Actions) -> Floats:
+        """Milliseconds of each plan, float64 [B]; ``inf`` for one that is not feasible."""
+        priorities = actions.priorities(self.order)
+        return self.evaluate(actions.devices(self.graph), self.order[None] if priorities is None else priorities)
+
+
+class Learned(Protocol):
+    """A graph to learn from, whatever it is that is decided there."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def graph(self) -> GraphInput: ...
+
+    @property
+    def reference_ms(self) -> float: ...
+
+    def plans_ms(self, actions: Actions) -> Floats: ...
+
 
 @dataclass(frozen=True, eq=False)
 class Episodes:
@@ -48,7 +69,7 @@ class Episodes:
         ``inf``, `tvm_go.learn.reward.INFEASIBLE` and the largest loss for a plan that is not feasible.
     """
 
-    exercise: Exercise
+    exercise: Learned
     actions: Actions
     milliseconds: Floats
     reward: Floats
@@ -56,23 +77,11 @@ class Episodes:
 
 
 def draw(
-    policy: Policy, exercise: Exercise, baseline: Baseline, count: int, generator: torch.Generator
+    policy: Policy, exercise: Learned, baseline: Baseline, count: int, generator: torch.Generator
 ) -> tuple[Episodes, Baseline]:
     """Draw plans and evaluate them; also the baseline that has seen them."""
     actions = policy.act(exercise.graph, count, generator)
-    milliseconds = plans_ms(exercise.evaluate, actions, exercise.graph, exercise.order)
+    milliseconds = exercise.plans_ms(actions)
     reward = rewards(milliseconds, exercise.reference_ms)
     baseline = baseline.updated(reward)
     return Episodes(exercise, actions, milliseconds, reward, baseline.advantages(reward)), baseline
-
-
-def plans_ms(evaluate: Evaluate, actions: Actions, graph: GraphInput, order: Floats) -> Floats:
-    """Milliseconds of each plan, float64 [B]; ``inf`` for one that is not feasible.
-
-    Parameters
-    ----------
-    order : float64 [N]
-        Priorities among ops of equal level; larger goes first.
-    """
-    priorities = actions.priorities(order)
-    return evaluate(actions.devices(graph), order[None] if priorities is None else priorities)

@@ -1,49 +1,64 @@
-"""Fine-tuning: PPO on one graph, from a policy that knows others; the best plan drawn is kept."""
+"""Fine-tuning on one graph, from a policy that knows others; each step improves the best placement so far."""
 
 from __future__ import annotations
 
 import copy
 import sys
+from collections import deque
 
 import numpy as np
 import torch
 
-from tvm_go.learn.alike import alike_devices, canonical
-from tvm_go.learn.episodes import Exercise, draw
-from tvm_go.learn.imitation import imitation_loss
-from tvm_go.learn.lesson import first_ops
-from tvm_go.learn.ppo import PPOConfig, backward, update
-from tvm_go.learn.reward import Baseline
-from tvm_go.policy import GraphInput, Policy
+from tvm_go.learn.draft_lessons import exercise_of
+from tvm_go.learn.episodes import Exercise
+from tvm_go.learn.improvements import Improvements, improvement_loss
+from tvm_go.learn.one_thread import one_thread
+from tvm_go.learn.ppo import descend
+from tvm_go.policy import Draft, Policy
+from tvm_go.policy.acting import MoveActions
 from tvm_go.search.placement.problem import PlacementProblem
-from tvm_go.simulate.workload import Floats
 
-_CONFIG = PPOConfig()
-_LEARNING_RATE = 3e-3
-_ENTROPY = 1e-3
+_SAMPLES = 16
+_LEARNING_RATE = 3e-4
+_REMEMBERED = 8
+_LARGEST_GRADIENT = 1.0
+_MOST_OPS = 4_000_000  # of all samples of a step together
 
 
-def finetune(
-    policy: Policy,
-    problem: PlacementProblem,
-    graph: GraphInput,
-    order: Floats,
-    rng: np.random.Generator,
-    *,
-    steps: int = sys.maxsize,
-) -> None:
-    """Take as many steps as the budget allows, or fewer; the problem keeps the best plan that was drawn.
+def exercise_of_best(problem: PlacementProblem) -> Exercise:
+    """The best placement so far as a draft; its own time is the reference, and trying others counts."""
+    draft = Draft(problem.best, problem.best_priority)
+    exercise = exercise_of(
+        problem.workload, problem.machine, problem.objective, draft, problem.best_value, problem.workload.name
+    )
+    return Exercise(exercise.name, exercise.graph, exercise.order, exercise.reference_ms, problem.evaluate)
 
-    In each step the policy learns from 16 plans by their rewards, and from the best placement so far by imitation.
+
+@one_thread()
+def step(policy: Policy, exercise: Exercise, problem: PlacementProblem, generator: torch.Generator) -> Improvements:
+    """Draw moves of the draft and evaluate the placements after them; the problem keeps the best."""
+    left = problem.budget.evaluations - problem.evaluations
+    count = max(min(_SAMPLES, left, _MOST_OPS // max(problem.workload.num_ops, 1)), 1)
+    actions = policy.act(exercise.graph, count, generator)
+    assert isinstance(actions, MoveActions)  # the graph has a draft
+    milliseconds = exercise.plans_ms(actions)
+    gain = np.maximum(1 - milliseconds / exercise.reference_ms, 0.0)
+    return Improvements(actions.candidates.rows(actions.chosen), milliseconds, gain)
+
+
+@one_thread()
+def finetune(policy: Policy, problem: PlacementProblem, rng: np.random.Generator, *, steps: int = sys.maxsize) -> None:
+    """Take as many steps as the budget allows, or fewer; the problem keeps the best placement.
+
+    In each step the policy draws 16 moves of the best placement so far; from those that gained, of the last few
+    placements, it learns as it did in training.
 
     Parameters
     ----------
     policy : Policy
         It is not changed.
-    graph : GraphInput
-        Of the problem's workload and machine.
-    order : float64 [N]
-        Priorities among ops of equal level.
+    problem : PlacementProblem
+        With a feasible placement.
     steps : int
         At most so many.
 
@@ -52,23 +67,19 @@ def finetune(
     TrainingError
         If a loss is not finite.
     """
+    if problem.machine.num_devices < 2:
+        return
     tuned = copy.deepcopy(policy)
     optimiser = torch.optim.Adam(tuned.parameters(), lr=_LEARNING_RATE)
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-    alike = alike_devices(problem.machine)
-    work_ms = float(problem.machine.op_ms(problem.workload).min(axis=1).sum())
-    reference_ms = problem.best_value if np.isfinite(problem.best_value) else work_ms
-    exercise = Exercise(problem.workload.name, graph, order, reference_ms, problem.evaluate)
-    baseline = Baseline()
-    for _ in range(steps if not problem.exhausted else 0):
-        left = problem.budget.evaluations - problem.evaluations
-        episodes, baseline = draw(tuned, exercise, baseline, min(_CONFIG.samples, left), generator)
-        if problem.exhausted:
+    exercise = exercise_of_best(problem)
+    gained: deque[tuple[Exercise, Improvements]] = deque(maxlen=_REMEMBERED)
+    for _ in range(steps):
+        if problem.exhausted or not problem.best_value:
             break
-        update(tuned, optimiser, [episodes], _CONFIG, _ENTROPY, rng)
-        if len(problem.best):
-            target = canonical(problem.best[first_ops(problem.workload)].astype(np.int64), alike)
-            optimiser.zero_grad(set_to_none=True)
-            backward(tuned, imitation_loss(tuned, exercise, target, generator), exercise.name)
-            torch.nn.utils.clip_grad_norm_(tuned.parameters(), _CONFIG.largest_gradient)
-            optimiser.step()
+        improvements = step(tuned, exercise, problem, generator)
+        if improvements.gain.any():
+            gained.append((exercise, improvements))
+            exercise = exercise_of_best(problem)
+        if gained:
+            descend(tuned, optimiser, improvement_loss(tuned, gained), exercise.name, _LARGEST_GRADIENT)

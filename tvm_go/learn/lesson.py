@@ -11,6 +11,7 @@ from tvm_go.errors import UsageError
 from tvm_go.graph import Int32, Int64
 from tvm_go.learn.alike import alike_devices, canonical
 from tvm_go.learn.episodes import Exercise
+from tvm_go.learn.improvements import Improvements
 from tvm_go.learn.simplify import simplified
 from tvm_go.policy import graph_input
 from tvm_go.search.placement import annealing
@@ -41,12 +42,15 @@ class Lesson:
         Its time; ``inf`` if none is known.
     alike : int64 [D]
         See `tvm_go.learn.alike.alike_devices`.
+    improvements : Improvements, optional
+        Of the graph's draft, if that is what is to be learned; then there is no target.
     """
 
     exercise: Exercise
     target: Int64
     target_ms: float
     alike: Int64
+    improvements: Improvements | None = None
 
     @property
     def name(self) -> str:

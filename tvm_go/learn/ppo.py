@@ -179,6 +179,28 @@ def ppo_terms(score: Score, episodes: Episodes, scale: float, clip: float) -> Te
     )
 
 
+def descend(
+    policy: torch.nn.Module, optimiser: torch.optim.Optimizer, loss: torch.Tensor, name: str, largest_gradient: float
+) -> None:
+    """Take one step of the optimiser down a loss, with gradients cut to a norm.
+
+    Raises
+    ------
+    TrainingError
+        See `backward`; the weights are as before.
+    """
+    optimiser.zero_grad(set_to_none=True)
+    backward(policy, loss, name)
+    torch.nn.utils.clip_grad_norm_(policy.parameters(), largest_gradient)
+    optimiser.step()
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Learn at another rate from now on."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+
+
 def backward(policy: torch.nn.Module, loss: torch.Tensor, name: str) -> None:
     """Add the gradient of one graph's loss.
 

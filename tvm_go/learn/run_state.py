@@ -7,12 +7,14 @@ import json
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+import tvm_go
 from tvm_go.atomic import write_atomically
 from tvm_go.errors import UsageError
 from tvm_go.graph import Int64
@@ -61,6 +63,11 @@ def save_run(path: Path, state: RunState, identity: Mapping[str, Any]) -> None:
     ----------
     identity : mapping
         What must be the same to go on; anything that JSON can hold.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be written; one that was there stays.
     """
     notes = {
         "identity": identity,
@@ -79,7 +86,10 @@ def save_run(path: Path, state: RunState, identity: Mapping[str, Any]) -> None:
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write_atomically(path, buffer.getvalue())
+    try:
+        write_atomically(path, buffer.getvalue())
+    except OSError as error:
+        raise UsageError(f"cannot write {path} ({error.strerror}); make room or choose another place") from None
 
 
 def load_run(path: Path, state: RunState, identity: Mapping[str, Any]) -> None:
@@ -93,8 +103,6 @@ def load_run(path: Path, state: RunState, identity: Mapping[str, Any]) -> None:
     try:
         content = torch.load(path, weights_only=True)
         notes = json.loads(content["notes"])
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no run to resume here; start one without resuming") from None
     except (OSError, EOFError, LookupError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
         raise UsageError(f"{path} is no training run ({_line(error)}); remove it and start anew") from None
     if content["format"] != _FORMAT:
@@ -102,9 +110,12 @@ def load_run(path: Path, state: RunState, identity: Mapping[str, Any]) -> None:
     wanted = json.loads(json.dumps(identity))
     other = [name for name in wanted if notes["identity"].get(name) != wanted[name]]
     if other:
-        raise UsageError(f"{path}: the run had another {' and another '.join(other)}; resume it with the same")
-    state.policy.load_state_dict(content["policy"])
-    state.optimiser.load_state_dict(content["optimiser"])
+        raise UsageError(f"{path}: the run was started with other {' and other '.join(other)}; resume it with the same")
+    try:
+        state.policy.load_state_dict(content["policy"])
+        state.optimiser.load_state_dict(content["optimiser"])
+    except (RuntimeError, ValueError):  # layers of other shapes or names
+        raise UsageError(f"{path} is of another version; remove it and start anew, or resume with that") from None
     state.generator.set_state(content["generator"])
     state.rng.bit_generator.state = notes["rng"]
     state.known = {
@@ -112,6 +123,11 @@ def load_run(path: Path, state: RunState, identity: Mapping[str, Any]) -> None:
         for name, (mean, best_ms) in notes["known"].items()
     }
     state.step, state.curve = notes["step"], notes["curve"]
+
+
+def versions() -> dict[str, str]:
+    """What a policy was trained with, for its record."""
+    return {"tvm-go": tvm_go.__version__, **{name: version(name) for name in ("torch", "dgl", "numpy")}}
 
 
 def _line(error: Exception) -> str:

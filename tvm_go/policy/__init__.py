@@ -9,6 +9,7 @@ try:
     from tvm_go.policy.actions import Actions, Score
     from tvm_go.policy.checkpoint import Checkpoint, load_policy, save_policy
     from tvm_go.policy.config import PolicyConfig
+    from tvm_go.policy.draft import Draft
     from tvm_go.policy.features import graph_input
     from tvm_go.policy.inputs import GraphInput
     from tvm_go.policy.policy import Policy
@@ -22,6 +23,7 @@ __all__ = [
     "TASKS",
     "Actions",
     "Checkpoint",
+    "Draft",
     "GraphInput",
     "Policy",
     "PolicyConfig",

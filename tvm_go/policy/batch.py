@@ -14,6 +14,7 @@ os.environ.setdefault("DGLBACKEND", "pytorch")  # read by dgl when it is importe
 
 import dgl
 
+from tvm_go.policy.choice_batch import ChoiceBatch, collate_choices
 from tvm_go.policy.inputs import GraphInput
 
 
@@ -60,6 +61,8 @@ class GraphBatch:
     supported : bool [C, D]
         False for devices that a graph does not have.
     segments : Segments
+    choices : ChoiceBatch, optional
+        If all graphs have edges at which to fuse or not.
 
     The others are those of `GraphInput`, with a dimension for the graph where that has none.
     """
@@ -83,7 +86,9 @@ class GraphBatch:
     byte_share: torch.Tensor
     travel: torch.Tensor
     room: torch.Tensor
+    draft: torch.Tensor
     segments: Segments
+    choices: ChoiceBatch | None = None
 
     @property
     def total_ops(self) -> int:
@@ -125,7 +130,9 @@ def collate(graphs: Sequence[GraphInput], segment: int) -> GraphBatch:
         byte_share=_joined([graph.byte_share for graph in graphs]),
         travel=_joined([graph.travel for graph in graphs]),
         room=_joined([graph.room[None] for graph in graphs], 1, devices),
+        draft=_joined([graph.draft for graph in graphs]),
         segments=_segments(num_ops, first_op, min(segment, int(num_ops.max()))),
+        choices=collate_choices([graph.choices for graph in graphs], first_op, first_class),
     )
 
 

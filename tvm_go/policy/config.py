@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tvm_go.errors import UsageError
+from tvm_go.policy.edge_choices import KERNEL_GRAPH_FEATURES, KERNEL_OP_FEATURES
+from tvm_go.policy.inputs import GRAPH_FEATURES, OP_FEATURES
 
 
 @dataclass(frozen=True)
@@ -53,3 +55,13 @@ class PolicyConfig:
             raise UsageError(f"width {self.width} does not divide into {self.heads} heads; give a multiple")
         if self.levels < 2:
             raise UsageError(f"levels is {self.levels}; a choice needs at least 2")
+
+    @property
+    def op_features(self) -> int:
+        """Features of an op: a policy that fuses sees other graphs, see `tvm_go.policy.kernel_graph`."""
+        return KERNEL_OP_FEATURES if "fusion" in self.tasks else OP_FEATURES
+
+    @property
+    def graph_features(self) -> int:
+        """Features of a whole graph."""
+        return KERNEL_GRAPH_FEATURES if "fusion" in self.tasks else GRAPH_FEATURES

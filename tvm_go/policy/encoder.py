@@ -11,9 +11,10 @@ from dgl import function as fn
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from tvm_go.errors import UsageError
 from tvm_go.policy.batch import GraphBatch
 from tvm_go.policy.config import PolicyConfig
-from tvm_go.policy.inputs import GRAPH_FEATURES, OP_FEATURES, OP_TYPES
+from tvm_go.policy.inputs import OP_TYPES
 from tvm_go.policy.modulation import Context, Modulated, Pooling
 
 _TYPE_WIDTH = 16
@@ -26,14 +27,20 @@ class Encoder(nn.Module):
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
         self.op_type = nn.Embedding(OP_TYPES, _TYPE_WIDTH, padding_idx=0)
-        self.input = nn.Linear(OP_FEATURES + _TYPE_WIDTH, config.width)
-        self.input_pooling = Pooling(config.width, GRAPH_FEATURES, config.width)
+        self.input = nn.Linear(config.op_features + _TYPE_WIDTH, config.width)
+        self.input_pooling = Pooling(config.width, config.graph_features, config.width)
         self.layers = nn.ModuleList(SageLayer(config) for _ in range(config.graph_layers))
         self.norm = nn.LayerNorm(config.width)
-        self.pooling = Pooling(config.width, GRAPH_FEATURES, config.width)
+        self.pooling = Pooling(config.width, config.graph_features, config.width)
 
     def forward(self, batch: GraphBatch) -> tuple[torch.Tensor, Context]:
         """Return embeddings float32 [N, W], and the context for layers that come after."""
+        expected = self.input.in_features - _TYPE_WIDTH
+        if batch.op_features.shape[1] != expected:
+            raise UsageError(
+                f"this policy sees {expected} features of an op and a graph has {batch.op_features.shape[1]}; describe "
+                "it by `kernel_graph` for a policy that fuses, by `graph_input` for others"
+            )
         x = self.input(torch.cat([batch.op_features, self.op_type(batch.op_type)], dim=-1))
         context = Context(self.input_pooling(x, batch), batch.graph_of_op)
         for layer in self.layers:

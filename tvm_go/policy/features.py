@@ -8,7 +8,9 @@ from tvm_go.arrays import sums
 from tvm_go.by_name import check_name
 from tvm_go.errors import UnsupportedModelError
 from tvm_go.policy.depth import depth_of, progress
+from tvm_go.policy.draft import Draft, draft_features, no_draft
 from tvm_go.policy.inputs import PAIR_FEATURES, Bools, Float32, GraphInput
+from tvm_go.policy.moves import class_sequences
 from tvm_go.simulate import OBJECTIVES, Machine, Workload
 from tvm_go.simulate.need import bytes_at_peak
 from tvm_go.simulate.workload import Floats
@@ -17,13 +19,17 @@ _SLOWEST = 1e4  # times as slow as the quickest device: more than that is as slo
 _FAR = 3.0  # shares of a device: what lies further away from its own is as far
 
 
-def graph_input(workload: Workload, machine: Machine, objective: str = "concurrent") -> GraphInput:
+def graph_input(
+    workload: Workload, machine: Machine, objective: str = "concurrent", draft: Draft | None = None
+) -> GraphInput:
     """Describe a workload on a machine, near linear in ops, edges, and ops times devices.
 
     Parameters
     ----------
     objective : str
         What will be asked for, see `tvm_go.simulate.objectives`; the policy is told.
+    draft : Draft, optional
+        A placement to improve on.
 
     Raises
     ------
@@ -31,6 +37,8 @@ def graph_input(workload: Workload, machine: Machine, objective: str = "concurre
         If the graph is empty, or an op or a colocation class runs on no device of the machine.
     UsageError
         If the objective is unknown.
+    PlanError
+        If the draft is not legal.
     """
     check_name(OBJECTIVES, objective, "objective")
     if not workload.num_ops:
@@ -53,12 +61,18 @@ def graph_input(workload: Workload, machine: Machine, objective: str = "concurre
     link_ms = _mean_link(machine)
     travel_ms = link_ms[0] + workload.output_bytes * link_ms[1]
     room = machine.memory_bytes / max(float(need_bytes.sum()), 1e-300)
+    if draft is None:
+        of_op, of_pair = no_draft(*op_ms.shape)
+        home = np.full(workload.num_classes, -1)
+    else:
+        home = draft.device[workload.class_first].astype(np.int64)
+        of_op, of_pair = draft_features(workload, machine, objective, draft)
     return GraphInput(
         name=workload.name,
-        op_features=_op_features(workload, best_ms, travel_ms, slower, runs),
+        op_features=np.hstack([_op_features(workload, best_ms, travel_ms, slower, runs), of_op]),
         op_type=np.zeros(workload.num_ops, dtype=np.int64),
         device_features=_device_features(machine, workload, op_ms, best_ms, room),
-        pair_features=_pair_features(workload, op_ms, best_ms, need_bytes, room, slower),
+        pair_features=_pair_features(workload, op_ms, best_ms, need_bytes, room, slower, of_pair),
         graph_features=_graph_features(workload, machine, objective, best_ms, travel_ms, room),
         edge_src=workload.edge_src,
         edge_dst=workload.edge_dst,
@@ -68,6 +82,8 @@ def graph_input(workload: Workload, machine: Machine, objective: str = "concurre
         byte_share=_share(need_bytes),
         travel=np.minimum(travel_ms / max(float(best_ms.mean()), 1e-300), 1e6).astype(np.float32),
         room=room.astype(np.float32),
+        draft=home,
+        sequences=class_sequences(workload),
     )
 
 
@@ -126,7 +142,13 @@ def _device_features(machine: Machine, workload: Workload, op_ms: Floats, best_m
 
 
 def _pair_features(
-    workload: Workload, op_ms: Floats, best_ms: Floats, need_bytes: Floats, room: Floats, slower: Floats
+    workload: Workload,
+    op_ms: Floats,
+    best_ms: Floats,
+    need_bytes: Floats,
+    room: Floats,
+    slower: Floats,
+    of_draft: Float32,
 ) -> Float32:
     """float32 [N, D, G], filled column by column: all of it in float64 would be the largest array of all."""
     label, count = workload.colocation, workload.num_classes
@@ -143,6 +165,7 @@ def _pair_features(
     result[..., 2] = _shares_away(progress(class_ms, first_level), work)[label]
     result[..., 3] = _shares_away(progress(class_ms, order), work)[label]
     result[..., 4] = _shares_away(progress(class_bytes, order), held / max(float(held.sum()), 1e-300))[label]
+    result[..., 5:] = of_draft
     return result
 
 

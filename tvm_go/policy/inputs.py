@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 
 from tvm_go.arrays import freeze_arrays
 from tvm_go.graph import Int32, Int64
+from tvm_go.policy.edge_choices import EdgeChoices
 from tvm_go.simulate import OBJECTIVES
 
 Float32 = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
-OP_FEATURES = 17
+OP_FEATURES = 21
 DEVICE_FEATURES = 12
-PAIR_FEATURES = 5
+PAIR_FEATURES = 7
 GRAPH_FEATURES = 5 + len(OBJECTIVES)
 OP_TYPES = 512
 """Buckets that names of operators are hashed to; 0 stands for an op without a name."""
@@ -30,16 +31,17 @@ class GraphInput:
     ----------
     name : str
     op_features : float32 [N, OP_FEATURES]
-        They depend on the wiring and the costs, not on how the ops are numbered.
+        They depend on the wiring and the costs, not on how the ops are numbered. The last are those of the draft, see
+        `tvm_go.policy.draft`.
     op_type : int64 [N]
         Hash bucket of the operator's name, below `OP_TYPES`.
     device_features : float32 [D, DEVICE_FEATURES]
         What a device is for this graph, relative to the others.
     pair_features : float32 [N, D, PAIR_FEATURES]
         What a device is for an op. The first is the logarithm of its time over that of the quickest device, the second
-        whether it can run it; the last three are how far the op lies from the device's share if the graph were cut
+        whether it can run it; the next three are how far the op lies from the device's share if the graph were cut
         into contiguous shares in the order of the devices, in shares: of the work by levels, of the work by the order
-        of the ops, and of the bytes by that order.
+        of the ops, and of the bytes by that order. The last are those of the draft.
     graph_features : float32 [GRAPH_FEATURES]
     edge_src, edge_dst : int32 [E]
         Sorted by reader.
@@ -52,6 +54,12 @@ class GraphInput:
         Time that the op's tensor takes over an average link, over the mean time of an op.
     room : float32 [D]
         Memory of a device over the bytes of the whole graph; ``inf`` where there is no limit.
+    draft : int64 [C]
+        Device of each class in a placement that is to be improved; -1 without one.
+    sequences : int64 [2, C]
+        See `tvm_go.policy.moves.class_sequences`.
+    choices : EdgeChoices, optional
+        Edges at which to fuse or not, for a policy with the task ``fusion``; see `tvm_go.policy.kernel_graph`.
     """
 
     name: str
@@ -68,6 +76,9 @@ class GraphInput:
     byte_share: Float32
     travel: Float32
     room: Float32
+    draft: Int64
+    sequences: Int64
+    choices: EdgeChoices | None = None
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -75,6 +86,10 @@ class GraphInput:
     @property
     def num_ops(self) -> int:
         return len(self.op_type)
+
+    @property
+    def has_draft(self) -> bool:
+        return bool((self.draft >= 0).all())
 
     @property
     def num_devices(self) -> int:

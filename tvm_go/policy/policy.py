@@ -9,6 +9,7 @@ from torch import nn
 
 from tvm_go.by_name import by_name
 from tvm_go.errors import UsageError
+from tvm_go.policy.acting import act_by_moves, score_moves
 from tvm_go.policy.actions import Actions, Score
 from tvm_go.policy.attention import RecurrentAttention
 from tvm_go.policy.batch import GraphBatch, collate
@@ -25,6 +26,7 @@ Pick = Callable[[str, int, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 class Policy(nn.Module):
     """GO's network; weights are drawn by the seed alone.
 
+    For a graph with a draft it draws moves, see `tvm_go.policy.acting`; else a whole plan, each decision for itself.
     Several graphs may be worked on at once, which is quicker for small ones. Everything runs on the CPU.
 
     Examples
@@ -76,6 +78,10 @@ class Policy(nn.Module):
         """`act` on several graphs at once."""
         if count < 1:
             raise UsageError(f"{count} samples are asked for; give at least 1")
+        if graphs[0].has_draft:
+            pairs, _ = self.pairs_on(graphs)
+            both = zip(pairs, graphs, strict=True)
+            return [act_by_moves(of_graph, graph, count, generator, greedy) for of_graph, graph in both]
 
         def pick(task: str, turn: int, log_prob: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             decision = log_prob.argmax(dim=-1) if greedy else drawn(log_prob, count, generator)
@@ -87,6 +93,10 @@ class Policy(nn.Module):
 
     def score_on(self, graphs: Sequence[GraphInput], actions: Sequence[Actions]) -> list[Score]:
         """`score` on several graphs at once, with equally many samples of each."""
+        if graphs[0].has_draft:
+            pairs, value = self.pairs_on(graphs)
+            each = zip(pairs, value, graphs, actions, strict=True)
+            return [score_moves(*one) for one in each]
         batch = collate(graphs, self.config.segment)
         recorded = {
             task: torch.cat([action.drawn[task] for action in actions], dim=-1) for task in self.config.tasks
@@ -98,6 +108,16 @@ class Policy(nn.Module):
 
         value, walk = self._walk(batch, len(recorded[self.config.tasks[0]]), pick)
         return walk.scores(value)
+
+    def pairs_on(self, graphs: Sequence[GraphInput]) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Log-probabilities of the devices of each class, float32 [C, D] of each graph, and their values, [M]."""
+        batch = collate(graphs, self.config.segment)
+        encoded, context = self.encoder(batch)
+        state = self.recurrent(encoded[None], batch.segments, context)
+        log_prob = torch.log_softmax(self._task("placement").logits(state, batch, context, None), dim=-1)[0]
+        of_graph = log_prob.split([graph.num_classes for graph in graphs])
+        pairs = [part[:, : graph.num_devices] for part, graph in zip(of_graph, graphs, strict=True)]
+        return pairs, self.value(context.embedding)
 
     def score_plans(
         self, graphs: Sequence[GraphInput], plans: Sequence[dict[str, torch.Tensor]], generator: torch.Generator

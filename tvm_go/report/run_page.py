@@ -7,7 +7,7 @@ from html import escape
 from string import Template
 
 from tvm_go.report.convergence import convergence
-from tvm_go.report.page import resource
+from tvm_go.report.document import document, resource
 from tvm_go.report.run_tables import (
     failure_table,
     gain_table,
@@ -21,6 +21,8 @@ from tvm_go.report.verdict import verdict_line
 from tvm_go.report.words import milliseconds
 from tvm_go.result import TuneResult
 from tvm_go.run_record import Moment, RunRecord
+
+_BUTTON = '<button id="theme" aria-label="Switch between light and dark" title="Light or dark">&#9680;</button>'
 
 
 def run_page(result: TuneResult, run: RunRecord, *, command: str = "", files: Mapping[str, str] | None = None) -> str:
@@ -64,15 +66,14 @@ def run_page(result: TuneResult, run: RunRecord, *, command: str = "", files: Ma
         f"<pre>{escape(command)}</pre>" if command else "",
         version_table(provenance.get("versions", {})),
     ]
-    return Template(resource("viewer/report.html")).substitute(
-        title=escape(f"{model}: tuning run"),
-        facts="".join(
-            f"<div><dt>{escape(name)}</dt><dd>{escape(str(value))}</dd></div>"
-            for name, value in facts.items()
-            if value != ""
-        ),
-        style=resource("viewer/look.css") + resource("viewer/report.css"),
-        sections="\n".join(sections),
+    return document(
+        Template(resource("viewer/report.html")).substitute(sections="\n".join(sections)),
+        title=f"{model}: tuning run",
+        kind="tvm-go run",
+        style="report.css",
+        policy="script-src 'unsafe-inline'; style-src 'unsafe-inline'",
+        facts=((name, str(value)) for name, value in facts.items() if value != ""),
+        button=_BUTTON,
     )
 
 

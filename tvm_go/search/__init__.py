@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tvm_go.by_name import by_name
-from tvm_go.search import annealing, default, exact, greedy, random, unfused
+from tvm_go.search import annealing, default, exact, go, greedy, random, unfused
 from tvm_go.search.problem import Budget, Oracle, Problem
 
 #: A strategy asks ``problem`` for costs until it is done or the budget is; the problem keeps the best partition.
@@ -19,6 +19,8 @@ STRATEGIES: dict[str, Strategy] = {
     "annealing": annealing.search,
     "exact": exact.search,
 }
+if go.SHIPPED.exists():
+    STRATEGIES["go"] = go.search
 
 
 def strategy(name: str) -> Strategy:

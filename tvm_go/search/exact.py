@@ -13,7 +13,7 @@ import numpy as np
 from tvm_go.graph import Int32, OpGraph
 from tvm_go.kernels import kernel_keys
 from tvm_go.legalize import execution_order
-from tvm_go.rules import Rules, kernel_breach
+from tvm_go.rules import Rules, kernel_breach, rule_view
 from tvm_go.search.problem import Problem
 from tvm_go.split import split_by_outputs
 
@@ -54,6 +54,7 @@ def candidate_kernels(graph: OpGraph, rules: Rules, depth: int) -> list[Int32] |
         neighbours[b].add(a)
     ancestors = _ancestors(graph)
     inside, after = np.zeros(graph.num_ops, dtype=np.bool_), np.zeros(graph.num_ops, dtype=np.bool_)
+    view = rule_view(graph, rules)
     layer = {frozenset([op]) for op in range(graph.num_ops)}
     result: list[Int32] = []
     for size in range(1, depth + 1):
@@ -65,23 +66,7 @@ def candidate_kernels(graph: OpGraph, rules: Rules, depth: int) -> list[Int32] |
             if size < depth:
                 for op in set().union(*(neighbours[member] for member in ops)) - ops:
                     grown.add(ops | {op})
-        layer = {
-            ops
-            for ops in grown
-            if not kernel_breach(
-                np.array(sorted(ops), dtype=np.int32),
-                graph.pattern,
-                graph.edge_start,
-                graph.edge_src,
-                graph.edge_elementwise,
-                graph.moves_whole,
-                rules.wide,
-                rules.max_ops,
-                rules.max_anchors,
-                inside,
-                after,
-            )
-        }
+        layer = {ops for ops in grown if not kernel_breach(np.array(sorted(ops), dtype=np.int32), view, inside, after)}
         if len(result) + len(layer) > _MOST_CANDIDATES:
             return None
     return sorted(result, key=lambda ops: ops.tolist())

@@ -51,6 +51,7 @@ class Problem:
     known: dict[str, float] = field(default_factory=dict)  # milliseconds by kernel key
     confirm: Oracle | None = None  # measures what the oracle only predicted
     least: Callable[[str], float | None] = lambda key: None  # what a kernel that was only predicted takes at the least
+    predicts: Callable[[], bool] = lambda: False  # whether the oracle answers without measuring
     best: Int32 = field(init=False)
     best_ms: float = field(init=False, default=float("inf"))
     default_ms: float = field(init=False, default=float("inf"))

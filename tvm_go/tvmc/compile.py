@@ -153,13 +153,13 @@ def _by_plan(
     """The model in the plan's forms and kernels, its target, and what stock compile has to be told to keep them."""
     applied = planned(model.mod, model.params, plan)
     with build_scopes(target):
-        chooser = planned_chooser(applied, target)
+        chooser = planned_chooser(applied, [target])
     more = {"disabled_pass": [*(disabled or []), *ONCE], "pass_config": []}
     if chooser is None:
         yield applied, plan.target, more
         return
     more["pass_config"] = [f"{key}={value}" for key, value in PASS_CONFIG.items()]
-    with lowering_scope(chooser, target):
+    with lowering_scope(chooser):
         yield applied, plan.target, more
     chooser.check()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import logging
 import os
@@ -49,7 +50,9 @@ def one_line(command: Callable[[Namespace], int]) -> Callable[[Namespace], int]:
             if args.verbose:
                 raise
             if isinstance(error, OSError):  # a full disk, a folder that may not be written
-                return fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""), 1)
+                where = f": {error.filename}" if error.filename else ""
+                full = "; free the disk, or write to another one" if error.errno == errno.ENOSPC else ""
+                return fail(f"{error.strerror or error}{where}{full}", 1)
             reason = meaningful_lines(f"{type(error).__name__}: {error}")
             return fail(f"{reason} (unexpected: add -v to see where it comes from)", 1)
 

@@ -22,6 +22,7 @@ from tuning_logs.summary import TargetSummary, summary
 from tvm_go.collect import Collected, RandomPlans, collect_into, seed_of
 from tvm_go.errors import LogError, UsageError
 from tvm_go.tvmc.errors import check_output, interrupted, one_line
+from tvm_go.tvmc.frame import Command, add_command
 from tvm_go.tvmc.models import load_model
 
 _EXAMPLE = """\
@@ -45,19 +46,8 @@ def add_log_parser(subparsers: Any, _: argparse.ArgumentParser, __: object) -> N
     parser.set_defaults(func=lambda args: parser.print_help() or 2)
     commands = parser.add_subparsers(title="commands", metavar="")
 
-    def add(name: str, func: Any, text: str, example: str) -> argparse.ArgumentParser:
-        one: argparse.ArgumentParser = commands.add_parser(
-            name,
-            help=text,
-            description=text,
-            epilog=f"example:\n  tvm-go log {name} {example}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        one.set_defaults(func=func)
-        one.add_argument(
-            "-v", "--verbose", action="count", default=0, help="show where an unexpected error comes from."
-        )
-        return one
+    def add(name: str, drive: Command, text: str, example: str) -> argparse.ArgumentParser:
+        return add_command(commands, name, drive, text=text, example=f"tvm-go log {name} {example}")
 
     one = add("show", drive_show, "counts, failures by kind and the best plans, for each target.", "tvm-go.jsonl")
     one.add_argument("logs", nargs="+", metavar="LOG")

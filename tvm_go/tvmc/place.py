@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
@@ -17,51 +17,51 @@ from rich.table import Table
 from tvm.driver.tvmc.main import register_parser
 
 from tvm_go.errors import UnsupportedModelError, UsageError
-from tvm_go.placing import Placement, place, solve
+from tvm_go.placing import GO, Placement, place, solve
 from tvm_go.search.placement import QUICK, STRATEGIES, UNLIMITED, PlacementBudget, PlacementProblem
 from tvm_go.search.placement.portfolio import available, compile_searches
 from tvm_go.simulate import Machine, Workload, dnn_partitioning
+from tvm_go.simulate.graph_file import SIMULATED, read_graph
 from tvm_go.tvmc.errors import check_output, interrupted, one_line
-from tvm_go.tvmc.graphs import read_graph
+from tvm_go.tvmc.frame import add_command
 from tvm_go.tvmc.screen import table_console
 
+if TYPE_CHECKING:  # it brings torch and DGL, which only one strategy needs
+    from tvm_go.policy import Policy
+
 _EXAMPLE = """\
-example:
-  tvm-go place bert24_inference.json --objective throughput -o split.json
-  tvm-go place gnmt.json --objective latency --machine box.toml --seconds 20
+tvm-go place bert24_inference.json --objective throughput -o split.json
+tvm-go place gnmt.json --objective latency --machine box.toml --seconds 20
+tvm-go place gnmt.json --objective latency --machine box.toml --policy mine.pt
 """
 _LINE_EVERY_S = 10.0
-
-# What is simulated for a graph that comes with its machine, as dnn-partitioning defines it, and for a machine of ours.
-_OBJECTIVE = {"throughput": "pipeline", "latency": "concurrent"}
 
 
 @register_parser
 def add_place_parser(subparsers: Any, _: argparse.ArgumentParser, __: object) -> None:
     """Include parser for 'place' subcommand."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "place",
-        help="decide which device runs which op of a graph with known costs.",
-        usage="%(prog)s GRAPH.json --objective throughput|latency [...]",
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        drive_place,
+        text="decide which device runs which op of a graph with known costs.",
+        usage="GRAPH.json --objective throughput|latency [...]",
+        example=_EXAMPLE,
     )
-    parser.set_defaults(func=drive_place)
     parser.add_argument("FILE", metavar="GRAPH.json", help="costs of ops and tensors: docs/placement.md.")
     parser.add_argument(
-        "--objective", required=True, choices=tuple(_OBJECTIVE), help="least load, or least time of one run."
+        "--objective", required=True, choices=tuple(SIMULATED), help="least load, or least time of one run."
     )
     parser.add_argument("--machine", metavar="M.toml", help="devices and links; default: those in the graph's file.")
     parser.add_argument(
         "-o", "--output", metavar="SPLIT.json", help="where to write the split; default: GRAPH.split.json."
     )
-    parser.add_argument(
-        "--strategy", metavar="S", default="portfolio", choices=STRATEGIES, help=f"{', '.join(STRATEGIES)}."
-    )
+    names = ", ".join(STRATEGIES)
+    parser.add_argument("--strategy", metavar="S", choices=STRATEGIES, help=f"{names}; default: portfolio.")
+    parser.add_argument("--policy", metavar="P.pt", help="of tvm-go train, for strategy go; default: that of tvm-go.")
     parser.add_argument("--seconds", metavar="T", type=float, default=60.0, help="time limit; default: 60.")
     parser.add_argument("--budget", metavar="N", type=int, help="evaluations at most; default: no limit.")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="with --budget: same seed, same split.")
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="show where an unexpected error comes from.")
     parser.add_argument("--quiet", action="store_true", help="print the verdict only.")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout.")
 
@@ -70,11 +70,13 @@ def add_place_parser(subparsers: Any, _: argparse.ArgumentParser, __: object) ->
 def drive_place(args: argparse.Namespace) -> int:
     """Search for a placement, write it, print what was found."""
     _check_numbers(args)
+    strategy = args.strategy or ("portfolio" if args.policy is None else GO)
+    policy = _policy(args.policy, strategy)
     path = Path(args.FILE)
     output = Path(args.output or path.with_suffix(".split.json").name)
     check_output(output, "the split")
     workload, machine = read_graph(path, args.machine)
-    objective = args.objective if args.machine is None else _OBJECTIVE[args.objective]
+    objective = args.objective if args.machine is None else SIMULATED[args.objective]
     with Console(stderr=True).status("getting ready: searches are compiled on their first use"):
         compile_searches(objective)
     limit = args.budget or UNLIMITED
@@ -85,8 +87,8 @@ def drive_place(args: argparse.Namespace) -> int:
             baselines[name] = place(workload, machine, objective, strategy=name, budget=problem.budget, seed=args.seed)
             if baselines[name].interrupted:
                 return interrupted()
-    with _progress(problem, args.strategy, quiet=args.quiet or args.json):
-        placement = solve(problem, args.strategy, args.seed)
+    with _progress(problem, strategy, quiet=args.quiet or args.json):
+        placement = solve(problem, strategy, args.seed, policy)
     if not placement.feasible:
         if placement.interrupted:
             return interrupted("no feasible placement was found so far")
@@ -112,6 +114,16 @@ def _check_numbers(args: argparse.Namespace) -> None:
         raise UsageError(f"--budget is {args.budget}; it must be 1 or more")
     if not args.seconds > 0 or (math.isinf(args.seconds) and args.budget is None):
         raise UsageError(f"--seconds is {args.seconds:g}; it must be more than 0, and finite without --budget")
+
+
+def _policy(path: str | None, strategy: str) -> Policy | None:
+    if path is None:
+        return None
+    if strategy != GO:
+        raise UsageError(f"--policy is for --strategy {GO}, not {strategy}; leave one of them out")
+    from tvm_go.policy import load_policy
+
+    return load_policy(Path(path), ("placement",)).policy
 
 
 def _why_infeasible(workload: Workload, machine: Machine, placement: Placement) -> str:

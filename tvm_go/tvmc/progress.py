@@ -88,7 +88,7 @@ class _View(TuneCallbacks):
 
 
 class _Lines(TuneCallbacks):
-    """A line at each stage, and now and then between."""
+    """A line at each stage and for each plan that was built whole, and now and then between."""
 
     def __init__(self, console: Console, run: RunRecord, budget: int) -> None:
         self.console, self.run, self.budget = console, run, budget
@@ -102,6 +102,10 @@ class _Lines(TuneCallbacks):
 
     def on_progress(self, progress: Told) -> None:
         self._print_if_due()
+
+    def on_plan(self, record: PlanRecord) -> None:
+        self.last = time.monotonic()
+        self.console.print(f"{self.run.seconds:6.1f} s  as a whole: {_whole(record)}", highlight=False, soft_wrap=True)
 
     def _print_if_due(self) -> None:
         if time.monotonic() - self.last > _LINE_EVERY_S:

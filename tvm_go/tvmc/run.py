@@ -32,7 +32,13 @@ def keep_errors_to_a_line(subparsers: Any, _: argparse.ArgumentParser, __: objec
 @one_line
 def drive_run(args: argparse.Namespace) -> int:
     """Run a library, after a look at whether this machine has its devices if it is to run here."""
-    if not args.rpc_tracker and Path(args.PATH).is_file() and tarfile.is_tarfile(args.PATH):
+    path = Path(args.PATH)
+    if not path.exists():
+        made = path.with_suffix(".tar")
+        raise UsageError(f"there is no library '{path}'; `tvm-go compile MODEL -o {made}` makes one")
+    if path.is_file() and not tarfile.is_tarfile(path):
+        raise UsageError(f"'{path}' is no library; give what `tvm-go compile` wrote, a .tar file")
+    if path.is_file() and not args.rpc_tracker:
         check_here(TVMCPackage(package_path=Path(args.PATH)).graph or "{}")
     return int(runner.drive_run(args) or 0)
 

@@ -18,13 +18,13 @@ from cost_model.runtime_choice import runtime_environment
 from relay_passes.error_text import meaningful_lines
 from tvm_go.errors import MeasureError, UsageError
 from tvm_go.tvmc.errors import one_line
+from tvm_go.tvmc.frame import add_command
 from tvm_go.tvmc.trackers import tracker_address
 
 _EXAMPLE = """\
-example:
-  python -m tvm.exec.rpc_tracker --port 9190
-  tvm-go serve --tracker 127.0.0.1:9190 --key board
-  tvm-go tune-graph model.onnx --rpc-tracker 127.0.0.1:9190 --rpc-key board
+python -m tvm.exec.rpc_tracker --port 9190
+tvm-go serve --tracker 127.0.0.1:9190 --key board
+tvm-go tune-graph model.onnx --rpc-tracker 127.0.0.1:9190 --rpc-key board
 """
 _DEVICES = ("cpu", "opencl")
 
@@ -32,14 +32,14 @@ _DEVICES = ("cpu", "opencl")
 @register_parser
 def add_serve_parser(subparsers: Any, _: argparse.ArgumentParser, __: object) -> None:
     """Include parser for 'serve' subcommand."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "serve",
-        help="serve this machine's devices to a tracker, for tuning and running.",
-        usage="%(prog)s --tracker HOST:PORT --key KEY [--device cpu|opencl] [...]",
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        drive_serve,
+        text="serve this machine's devices to a tracker, for tuning and running.",
+        usage="--tracker HOST:PORT --key KEY [--device cpu|opencl] [...]",
+        example=_EXAMPLE,
     )
-    parser.set_defaults(func=drive_serve)
     parser.add_argument("--tracker", metavar="HOST:PORT", required=True, help="the tracker to register with.")
     parser.add_argument("--key", metavar="KEY", required=True, help="the key under which clients ask for this machine.")
     parser.add_argument(
@@ -50,7 +50,6 @@ def add_serve_parser(subparsers: Any, _: argparse.ArgumentParser, __: object) ->
     parser.add_argument(
         "--runtime", metavar="DIR", help="folder of TVM's runtime; default: what tools/build_opencl_runtime built."
     )
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="show where an unexpected error comes from.")
 
 
 @one_line

@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from tvm.driver.tvmc import frontends
 from tvm.driver.tvmc.main import register_parser
-from tvm.driver.tvmc.shape_parser import parse_shape_string
 
 from cost_model.config import RpcConfig
 from tvm_go.atomic import write_atomically
@@ -29,6 +27,7 @@ from tvm_go.search import STRATEGIES
 from tvm_go.search.placement import STRATEGIES as PLACEMENTS
 from tvm_go.tuning import TASKS, tune_graph
 from tvm_go.tvmc.errors import check_output, interrupted, one_line
+from tvm_go.tvmc.frame import add_command, add_model_options
 from tvm_go.tvmc.models import load_model
 from tvm_go.tvmc.progress import progress_on
 from tvm_go.tvmc.render import render
@@ -36,9 +35,8 @@ from tvm_go.tvmc.screen import table_console
 from tvm_go.tvmc.trackers import tracker_address
 
 _EXAMPLE = """\
-example:
-  tvm-go tune-graph model.onnx --budget 300 -o plan.json
-  tvm-go compile model.onnx --graph-plan plan.json -o model.tar
+tvm-go tune-graph model.onnx --budget 300 -o plan.json
+tvm-go compile model.onnx --graph-plan plan.json -o model.tar
 """
 _NO_OPTIONS = ("func", "verbose", "quiet", "json")  # of what the parser gives, not worth a line in TensorBoard
 
@@ -46,14 +44,14 @@ _NO_OPTIONS = ("func", "verbose", "quiet", "json")  # of what the parser gives, 
 @register_parser
 def add_tune_graph_parser(subparsers: Any, _: argparse.ArgumentParser, __: object) -> None:
     """Include parser for 'tune-graph' subcommand."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "tune-graph",
-        help="decide which ops form one kernel, by search and measurement.",
-        usage="%(prog)s MODEL [--target T] [--budget N] [-o PLAN.json] [...]",
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        drive_tune_graph,
+        text="decide how each op is computed and which form one kernel, by measuring.",
+        usage="MODEL [--target T] [--budget N] [-o PLAN.json] [...]",
+        example=_EXAMPLE,
     )
-    parser.set_defaults(func=drive_tune_graph)
     number: dict[str, Any] = {"metavar": "N", "type": int}
     parser.add_argument("FILE", metavar="MODEL", help="model file: ONNX, PyTorch, TFLite, Relay text, ...")
     parser.add_argument("--target", metavar="T", default="native", help="default: native, this machine's CPU.")
@@ -63,7 +61,11 @@ def add_tune_graph_parser(subparsers: Any, _: argparse.ArgumentParser, __: objec
     parser.add_argument("--log", default="tvm-go.jsonl", help="tuning log to use and extend; default: %(default)s.")
     parser.add_argument("--strategy", default="annealing", choices=STRATEGIES, help="default: %(default)s.")
     parser.add_argument(
-        "--rules", default="open", choices=RULE_SET_NAMES, help="what a kernel may hold; default: %(default)s."
+        "--rules",
+        metavar="R",
+        default="open",
+        choices=RULE_SET_NAMES,
+        help=f"what a kernel may hold: {', '.join(RULE_SET_NAMES)}; default: %(default)s.",
     )
     parser.add_argument(
         "--budget", default=200, help="kernels to ask for, 0: a plan by rule; default: %(default)s.", **number
@@ -84,16 +86,12 @@ def add_tune_graph_parser(subparsers: Any, _: argparse.ArgumentParser, __: objec
     parser.add_argument(
         "--placement", default="portfolio", choices=PLACEMENTS, metavar="S", help="on several devices; see place."
     )
-    parser.add_argument("--rpc-tracker", metavar="HOST:PORT", help="measure through this tracker; default: our own.")
+    parser.add_argument("--rpc-tracker", metavar="H:P", help="measure through this tracker; default: our own.")
     parser.add_argument("--rpc-key", metavar="KEY", help="key of the devices at the tracker.")
-    parser.add_argument("--model-format", choices=frontends.get_frontend_names(), help="default: by file ending.")
-    parser.add_argument(
-        "--input-shapes", metavar="SHAPES", type=parse_shape_string, help='"name:[1,3,224,224] other:[1,10]".'
-    )
+    add_model_options(parser)
     parser.add_argument("--report", metavar="R.html", help="write what happened in the run as one HTML page.")
     parser.add_argument("--tensorboard", metavar="DIR", help="write figures of the run for TensorBoard while it runs.")
     parser.add_argument("--no-ablation", action="store_true", help="do not measure what each decision adds.")
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="show where an unexpected error comes from.")
     parser.add_argument("--quiet", action="store_true", help="print the verdict only.")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout.")
 
@@ -166,8 +164,8 @@ def _board(args: argparse.Namespace, run: RunRecord) -> Iterator[TuneCallbacks]:
             yield board
         finally:
             board.close()
-    if board.error:
-        print(f"tvm-go: warning: the figures for TensorBoard are not whole ({board.error})", file=sys.stderr)
+    if board.figures.error:
+        print(f"tvm-go: warning: the figures for TensorBoard are not whole ({board.figures.error})", file=sys.stderr)
 
 
 def _check_report(args: argparse.Namespace, output: Path) -> None:

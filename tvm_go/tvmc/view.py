@@ -9,9 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tvm.driver.tvmc import frontends
 from tvm.driver.tvmc.main import register_parser
-from tvm.driver.tvmc.shape_parser import parse_shape_string
 
 from relay_passes.targets import as_target
 from tuning_logs import TuningLog
@@ -23,15 +21,15 @@ from tvm_go.plan import GraphPlan
 from tvm_go.report import page, plan_scene, split_scene
 from tvm_go.report.scene import Scene
 from tvm_go.report.split_file import is_split, read_split
+from tvm_go.simulate.graph_file import read_graph
 from tvm_go.tvmc.errors import check_output, one_line
-from tvm_go.tvmc.graphs import read_graph
+from tvm_go.tvmc.frame import add_command, add_model_options
 from tvm_go.tvmc.models import load_model
 
 _EXAMPLE = """\
-example:
-  tvm-go view plan.json -o plan.html
-  tvm-go view plan.json --against other.json -o plan.html
-  tvm-go view split.json --model graph.json --machine box.toml -o split.html
+tvm-go view plan.json -o plan.html
+tvm-go view plan.json --against other.json -o plan.html
+tvm-go view split.json --model graph.json --machine box.toml -o split.html
 """
 _EXECUTORS = ("concurrent", "sequential", "pipeline")
 
@@ -39,14 +37,14 @@ _EXECUTORS = ("concurrent", "sequential", "pipeline")
 @register_parser
 def add_view_parser(subparsers: Any, _: argparse.ArgumentParser, __: object) -> None:
     """Include parser for 'view' subcommand."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "view",
-        help="show a plan as one HTML page: graph, timeline, memory, kernels.",
-        usage="%(prog)s PLAN.json [--against OTHER.json] [-o PLAN.html] [...]",
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        drive_view,
+        text="show a plan as one HTML page: graph, timeline, memory, kernels.",
+        usage="PLAN.json [--against OTHER.json] [-o PLAN.html] [...]",
+        example=_EXAMPLE,
     )
-    parser.set_defaults(func=drive_view)
     parser.add_argument("FILE", metavar="PLAN.json", help="from tune-graph, or a split from place.")
     parser.add_argument("--against", metavar="OTHER.json", help="compare with this plan; default: TVM's default.")
     parser.add_argument("-o", "--output", metavar="PLAN.html", help="where to write; default: PLAN.html.")
@@ -58,11 +56,7 @@ def add_view_parser(subparsers: Any, _: argparse.ArgumentParser, __: object) -> 
     parser.add_argument(
         "--executor", choices=_EXECUTORS, default=_EXECUTORS[0], help="how to run a split; default: %(default)s."
     )
-    parser.add_argument("--model-format", choices=frontends.get_frontend_names(), help="default: by file ending.")
-    parser.add_argument(
-        "--input-shapes", metavar="SHAPES", type=parse_shape_string, help='"name:[1,3,224,224] other:[1,10]".'
-    )
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="show where an unexpected error comes from.")
+    add_model_options(parser)
 
 
 @one_line

@@ -48,8 +48,8 @@ def test_only_under_concurrent_is_there_a_second_order() -> None:
 def test_a_corpus_has_all_families_and_device_counts_and_no_name_twice() -> None:
     config = CorpusConfig(("rnnlm", "gpt"), least_ops=150, most_ops=200, devices=(2, 4))
     cases = draw_corpus(config, 8, np.random.default_rng(0))
-    assert len({workload.name for workload, _ in cases}) == 8
-    assert {(w.name.split("-")[0].split(" ")[0], m.num_devices) for w, m in cases} == {
+    assert len({case.workload.name for case in cases}) == 8
+    assert {(w.name.split("-")[0].split(" ")[0], m.num_devices) for w, m, _ in cases} == {
         ("rnnlm", 2),
         ("rnnlm", 4),
         ("gpt", 2),
@@ -61,5 +61,13 @@ def test_the_same_seed_draws_the_same_corpus() -> None:
     config = CorpusConfig(("rnnlm",), least_ops=150, most_ops=200)
     one, other = (draw_corpus(config, 3, np.random.default_rng(5)) for _ in range(2))
     assert all(
-        np.array_equal(a.op_ms, b.op_ms) and m.devices == n.devices for (a, m), (b, n) in zip(one, other, strict=True)
+        np.array_equal(a.op_ms, b.op_ms) and m.devices == n.devices
+        for (a, m, _), (b, n, _) in zip(one, other, strict=True)
     )
+
+
+def test_under_throughput_there_is_a_host_and_objectives_take_turns() -> None:
+    config = CorpusConfig(("rnnlm",), ("concurrent", "throughput"), least_ops=100, most_ops=120, devices=(2,))
+    cases = draw_corpus(config, 4, np.random.default_rng(0))
+    assert [case.objective for case in cases] == ["concurrent", "throughput"] * 2
+    assert [case.machine.num_devices for case in cases] == [2, 3] * 2

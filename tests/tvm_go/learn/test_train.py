@@ -1,6 +1,8 @@
 """Training runs: deterministic, resumable to the bit, and safe against numbers that are none."""
 
 import json
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +12,11 @@ import torch
 
 from tests.tvm_go.learn.cases import chains, gpus, lesson_of, small_policy
 from tvm_go.errors import TrainingError, UsageError
+from tvm_go.learn.journal import JOURNAL_FILE, Row
 from tvm_go.learn.lesson import Lesson
 from tvm_go.learn.ppo import PPOConfig
-from tvm_go.learn.train import POLICY_FILE, RUN_FILE, TrainConfig, train
-from tvm_go.policy import Actions, GraphInput, Policy, Score, load_policy
+from tvm_go.learn.train import RUN_FILE, TrainConfig, train
+from tvm_go.policy import Actions, GraphInput, Policy, Score
 
 CONFIG = TrainConfig(steps=6, imitation_steps=3, graphs_per_step=2, ppo=PPOConfig(samples=4, minibatch_graphs=1))
 
@@ -37,6 +40,10 @@ def weights_after(
     return list(policy.state_dict().values())
 
 
+def journal_steps(folder: Path) -> list[int]:
+    return [json.loads(line)["step"] for line in (folder / JOURNAL_FILE).read_text().splitlines()]
+
+
 def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
@@ -53,21 +60,65 @@ def test_a_run_that_was_stopped_and_resumed_gives_the_weights_of_one_that_was_no
     weights_after(lessons, replace(CONFIG, steps=stop), folder=tmp_path)
     resumed = weights_after(lessons, CONFIG, seed=99, folder=tmp_path, resume=True)
     assert same(resumed, weights_after(lessons, CONFIG))
-    steps = [json.loads(line)["step"] for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
-    assert steps == list(range(CONFIG.steps))
+    assert journal_steps(tmp_path) == list(range(CONFIG.steps))
 
 
-def test_the_policy_that_is_written_is_the_one_that_was_trained_and_carries_its_record(
-    lessons: list[Lesson], tmp_path: Path
-) -> None:
-    weights = weights_after(lessons, CONFIG, folder=tmp_path)
-    checkpoint = load_policy(tmp_path / POLICY_FILE)
-    assert same(list(checkpoint.policy.state_dict().values()), weights)
-    assert checkpoint.record["graphs"] == ["a on 2 gpus", "b on 3 gpus", "c on 2 gpus"]
-    assert len(checkpoint.record["curve"]) == CONFIG.steps
-    last = checkpoint.record["curve"][-1]
+def test_the_record_says_what_was_learned_from_how_and_with_what(lessons: list[Lesson]) -> None:
+    record = train(small_policy(), lessons, CONFIG, np.random.default_rng(0))
+    assert record["graphs"] == ["a on 2 gpus", "b on 3 gpus", "c on 2 gpus"]
+    assert record["settings"]["imitation_steps"] == 3
+    assert set(record["versions"]) == {"tvm-go", "torch", "dgl", "numpy"}
+    assert (record["steps_done"], record["ended_by"], len(record["curve"])) == (6, "steps", 6)
+    assert set(record["curve"][0]) == {"imitation_loss"}
+    last = record["curve"][-1]
     assert {"reward", "approx_kl", "clip_fraction", "entropy", "explained_variance"} < set(last)
     assert sum(name.startswith("gap/") for name in last) == CONFIG.graphs_per_step
+
+
+def by_a_signal() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def by_the_caller() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("interrupt", [by_a_signal, by_the_caller])
+def test_an_interrupt_ends_the_run_between_two_steps_and_it_goes_on_from_there(
+    lessons: list[Lesson], tmp_path: Path, interrupt: Callable[[], None]
+) -> None:
+    def stop_at_4(step: int, row: Row) -> None:
+        if step == 4:
+            interrupt()
+
+    policy = small_policy()
+    record = train(policy, lessons, CONFIG, np.random.default_rng(0), folder=tmp_path, on_step=stop_at_4)
+    assert (record["steps_done"], record["ended_by"]) == (4, "interrupt")
+    resumed = weights_after(lessons, CONFIG, seed=99, folder=tmp_path, resume=True)
+    assert same(resumed, weights_after(lessons, CONFIG))
+
+
+def test_a_second_ctrl_c_does_not_wait(lessons: list[Lesson], tmp_path: Path) -> None:
+    class Slow(Policy):
+        def score(self, graph: GraphInput, actions: Actions) -> Score:
+            by_a_signal()
+            return super().score(graph, actions)
+
+    config = replace(CONFIG, imitation_steps=0)
+    with pytest.raises(KeyboardInterrupt):
+        train(Slow(small_policy().config), lessons, config, np.random.default_rng(0), folder=tmp_path)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert (tmp_path / RUN_FILE).exists()
+
+
+def test_steps_of_a_run_that_was_killed_before_it_saved_them_leave_the_journal(
+    lessons: list[Lesson], tmp_path: Path
+) -> None:
+    weights_after(lessons, replace(CONFIG, steps=2), folder=tmp_path)
+    with (tmp_path / JOURNAL_FILE).open("a") as file:
+        file.write('{"step": 2, "imitation_loss": 0.5}\n{"st')
+    weights_after(lessons, CONFIG, folder=tmp_path, resume=True)
+    assert journal_steps(tmp_path) == list(range(CONFIG.steps))
 
 
 def test_no_time_gives_the_weights_that_went_in(lessons: list[Lesson]) -> None:
@@ -95,20 +146,28 @@ def test_a_loss_that_is_not_a_number_stops_the_run_names_the_graph_and_keeps_the
         train(policy, lessons, config, np.random.default_rng(0), folder=tmp_path)
     kept = torch.load(tmp_path / RUN_FILE, weights_only=True)["policy"]
     assert all(torch.isfinite(weight).all() for weight in kept.values())
-    assert not (tmp_path / POLICY_FILE).exists()
 
 
 def test_a_run_is_resumed_with_its_own_settings_and_graphs_only(lessons: list[Lesson], tmp_path: Path) -> None:
     weights_after(lessons, replace(CONFIG, steps=1), folder=tmp_path)
-    with pytest.raises(UsageError, match="another settings"):
+    with pytest.raises(UsageError, match="other settings; resume"):
         weights_after(lessons, replace(CONFIG, graphs_per_step=1), folder=tmp_path, resume=True)
-    with pytest.raises(UsageError, match="another graphs"):
+    with pytest.raises(UsageError, match="other graphs; resume"):
         weights_after(lessons[:2], CONFIG, folder=tmp_path, resume=True)
+
+
+def test_a_run_of_another_version_is_refused_in_one_line(lessons: list[Lesson], tmp_path: Path) -> None:
+    weights_after(lessons, replace(CONFIG, steps=1), folder=tmp_path)
+    content = torch.load(tmp_path / RUN_FILE, weights_only=True)
+    for change, words in (({"format": 99}, "has format 99, not 1"), ({"policy": {}}, "is of another version")):
+        torch.save({**content, **change}, tmp_path / RUN_FILE)
+        with pytest.raises(UsageError, match=rf"^[^\n]*run\.pt {words}[^\n]*$"):
+            weights_after(lessons, CONFIG, folder=tmp_path, resume=True)
 
 
 def test_a_folder_with_a_run_is_not_overwritten(lessons: list[Lesson], tmp_path: Path) -> None:
     weights_after(lessons, replace(CONFIG, steps=1), folder=tmp_path)
-    with pytest.raises(UsageError, match="resume it"):
+    with pytest.raises(UsageError, match="is there already; resume it"):
         weights_after(lessons, CONFIG, folder=tmp_path)
 
 
@@ -121,5 +180,13 @@ def test_files_that_are_no_run_are_refused_in_one_line(lessons: list[Lesson], tm
 
 
 def test_graphs_need_names_of_their_own(lessons: list[Lesson]) -> None:
-    with pytest.raises(UsageError, match="2 graphs with 1 names"):
-        weights_after([lessons[0], lessons[0]], CONFIG)
+    with pytest.raises(UsageError, match="2 graphs are called 'a on 2 gpus'"):
+        weights_after([lessons[0], lessons[1], lessons[0]], CONFIG)
+    with pytest.raises(UsageError, match="no graph to learn from"):
+        weights_after([], CONFIG)
+
+
+def test_a_folder_that_cannot_be_written_is_named(lessons: list[Lesson], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"cannot make the folder .*file/run \(Not a directory\)"):
+        weights_after(lessons, CONFIG, folder=tmp_path / "file" / "run")

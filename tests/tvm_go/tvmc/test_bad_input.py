@@ -10,7 +10,7 @@ import pytest
 import tvm
 
 from tests.models import write_small_onnx
-from tests.tvm_go.tvmc.conftest import Tuned
+from tests.tuned import Tuned
 from tvm_go.tvmc.main import main
 
 _HEADER = '#[version = "0.0.5"]\ndef @main'
@@ -163,7 +163,7 @@ def test_options_of_the_wrong_type_are_named_below_a_short_usage(
 def test_plans(
     plan: str, parts: list[str], folder: Path, tuned: Tuned, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    good = json.loads((tuned.folder / "small.plan.json").read_text())
+    good = json.loads((tuned.plan).read_text())
     changed = {
         "list.json": [1, 2],
         "newer.json": good | {"version": 99},
@@ -205,6 +205,13 @@ def test_compile_options(
     monkeypatch.chdir(tmp_path)
     code, line = failing(["compile", str(folder / "good.onnx"), *arguments], capfd)
     assert (code, [part for part in parts if part not in line]) == (status, []), line
+
+
+def test_what_is_no_library_is_not_run(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    code, line = failing(["run", str(folder / "good.onnx")], capfd)
+    assert (code, "is no library; give what `tvm-go compile` wrote" in line) == (2, True), line
+    code, line = failing(["run", "nothere.tar"], capfd)
+    assert (code, "`tvm-go compile MODEL -o nothere.tar` makes one" in line) == (2, True), line
 
 
 def test_verbose_shows_where_an_unexpected_error_comes_from(folder: Path, tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import json
 import resource
 from pathlib import Path
 
+from tests.tuned import BUDGET, Tuned
 from tests.tvm_go.tvmc.command import Outcome, measured, tvm_go
-from tests.tvm_go.tvmc.conftest import BUDGET, Tuned
 
 
 def tune(models: Path, folder: Path, limit_bytes: int | None = None) -> Outcome:

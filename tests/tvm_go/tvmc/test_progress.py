@@ -41,13 +41,14 @@ def test_a_terminal_shows_best_times_failures_and_the_whole_in_80_columns() -> N
     assert max(len(line.rstrip()) for line in re.split(r"[\r\n]+", text)) <= 80
 
 
-def test_a_file_gets_a_line_for_each_stage() -> None:
+def test_a_file_gets_a_line_for_each_stage_and_each_plan() -> None:
     lines = followed(terminal=False).splitlines()
     assert lines[0] == "   0.0 s  preparing the graph"
     assert lines[1] == "   5.0 s  timing TVM's default"
     assert lines[2] == f"   5.0 s  choosing forms: 10/{BUDGET} kernels"
     assert lines[3] == f"   5.0 s  searching: 10/{BUDGET} kernels, best sum 9.000 of 10.000 ms"
     assert lines[4] == "  20.0 s  verifying the plan: 25 kernels, best sum 6.250 of 10.000 ms, 1 unusable"
+    assert lines[5] == "  28.0 s  as a whole: 8.000 ms, 1.50x TVM's default (12.500 ms): faster"
 
 
 def test_quiet_shows_nothing() -> None:

@@ -18,8 +18,8 @@ import pytest
 
 from cost_model import rpc
 from cost_model.config import RpcConfig
+from tests.tuned import BUDGET
 from tests.tvm_go.tvmc.command import ENVIRONMENT, measured, tvm_go
-from tests.tvm_go.tvmc.conftest import BUDGET
 from tvm_go.tvmc import tune_graph as command
 from tvm_go.tvmc.main import main
 
@@ -154,7 +154,8 @@ def test_a_server_is_used_and_after_its_death_the_next_one_to_the_end(
         replacing = threading.Thread(target=replace_it)
         replacing.start()
         place = ("--rpc-tracker", f"{HOST}:{tracker}", "--rpc-key", "phoenix")
-        outcome = tvm_go("tune-graph", models / "small.onnx", "--budget", str(BUDGET), "--json", *place, cwd=tmp_path)
+        options = ("--budget", str(BUDGET), "--no-ablation", "--decide", "lowering", "fusion", "--json")
+        outcome = tvm_go("tune-graph", models / "small.onnx", *options, *place, cwd=tmp_path)
         replacing.join()
         assert outcome.status == 0, outcome.stderr
         wait_for(lambda: rpc.tracker_summary(HOST, tracker)["queue_info"]["phoenix"]["free"] == 1)

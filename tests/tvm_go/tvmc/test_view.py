@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.models import write_small_onnx
+from tests.tuned import Tuned
 from tests.tvm_go.report.plans import plan_of, rows_in, scene_in
 from tests.tvm_go.tvmc.command import tvm_go
-from tests.tvm_go.tvmc.conftest import Tuned
 from tests.tvm_go.tvmc.test_place import _graph
 from tvm_go import GraphPlan
 from tvm_go.simulate import dnn_partitioning
@@ -35,7 +35,7 @@ def _without_details(path: Path, target: Path) -> Path:
 
 
 def test_a_tuned_plan_is_shown_with_its_measured_times(tuned: Tuned, tmp_path: Path) -> None:
-    plan_path = tuned.folder / "small.plan.json"
+    plan_path = tuned.plan
     done = tvm_go("view", plan_path, cwd=tmp_path)
     assert (done.status, done.stderr) == (0, "")
     assert done.stdout.startswith("small.plan.html: ")
@@ -52,9 +52,9 @@ def test_a_tuned_plan_is_shown_with_its_measured_times(tuned: Tuned, tmp_path: P
 
 
 def test_an_older_plan_is_shown_with_its_model_and_log(tuned: Tuned, models: Path, tmp_path: Path) -> None:
-    plan_path = tuned.folder / "small.plan.json"
+    plan_path = tuned.plan
     old = _without_details(plan_path, tmp_path / "old.json")
-    log = tuned.folder / "tvm-go.jsonl"
+    log = tuned.log
     done = tvm_go("view", old, "--model", models / "small.onnx", "--log", log, "-o", "old.html", cwd=tmp_path)
     assert (done.status, done.stderr) == (0, "")
     done = tvm_go("view", plan_path, "-o", "new.html", cwd=tmp_path)
@@ -127,7 +127,7 @@ def test_what_is_wrong_is_one_clear_line(tmp_path: Path, capfd: pytest.CaptureFi
 def test_a_plan_of_another_model_file_is_one_clear_line(
     tuned: Tuned, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    old = _without_details(tuned.folder / "small.plan.json", tmp_path / "old.json")
+    old = _without_details(tuned.plan, tmp_path / "old.json")
     other = write_small_onnx(tmp_path / "other.onnx", extra_op="Exp")
     code, printed = _view([old, "--model", other, "-o", tmp_path / "p.html"], capfd)
     assert code == 1

@@ -1,9 +1,10 @@
 """The tasks that a policy can have, in the order in which they decide."""
 
+from tvm_go.policy.tasks.fusion import Fusion
 from tvm_go.policy.tasks.placement import Placement
 from tvm_go.policy.tasks.schedule import Schedule
 from tvm_go.policy.tasks.task import Task
 
-TASKS: dict[str, type[Task]] = {"placement": Placement, "schedule": Schedule}
+TASKS: dict[str, type[Task]] = {"placement": Placement, "fusion": Fusion, "schedule": Schedule}
 
-__all__ = ["TASKS", "Placement", "Schedule", "Task"]
+__all__ = ["TASKS", "Fusion", "Placement", "Schedule", "Task"]

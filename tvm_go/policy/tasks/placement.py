@@ -29,8 +29,7 @@ class Placement(Task):
         self.op = Modulated(width, _HIDDEN, width, modulation=modulation)
         self.device = Modulated(DEVICE_FEATURES, _HIDDEN, width, modulation=modulation)
         self.pair = Modulated(PAIR_FEATURES, _HIDDEN, width, modulation=modulation)
-        if config.rounds > 1:
-            self.earlier = Modulated(_EARLIER, _HIDDEN, width, modulation=modulation)
+        self.earlier = Modulated(_EARLIER, _HIDDEN, width, modulation=modulation)
         self.mix = Modulated(_HIDDEN, _HIDDEN, width, modulation=modulation)
         self.score = Modulated(_HIDDEN, 1, width, modulation=modulation, bias=False)  # equal for all devices
         if reads_back:
@@ -43,22 +42,22 @@ class Placement(Task):
     def logits(
         self, state: torch.Tensor, batch: GraphBatch, context: Context, earlier: torch.Tensor | None
     ) -> torch.Tensor:
-        """Mean over the ops of a class: float32 [B, C, D]."""
+        """Mean over the ops of a class: float32 [B, C, D]. Before the first round the draft is what was decided."""
         of_device = self.device(batch.device_features, context.at(torch.arange(len(batch.num_ops))[:, None]))
-        around = None if earlier is None else _around(earlier[:, batch.colocation], batch)
+        earlier = batch.draft[None] if earlier is None else earlier
+        around = _around(earlier[:, batch.colocation], batch)
 
         def part(first: int, last: int) -> torch.Tensor:
             graph_of = batch.graph_of_op[first:last]
             pairs = context.at(graph_of[:, None])
             hidden = self.op(state[:, first:last], context.at(graph_of))[:, :, None] + of_device[graph_of]
             hidden = hidden + self.pair(batch.pair_features[first:last], pairs)
-            if around is not None:
-                hidden = hidden + self.earlier(around[:, first:last], pairs)
+            hidden = hidden + self.earlier(around[:, first:last], pairs)
             hidden = torch.relu(hidden)  # [B, n, D, hidden]
             hidden = hidden + torch.relu(self.mix(hidden, pairs))
             return self.score(hidden, pairs)[..., 0]
 
-        rows = max(len(state), 1 if earlier is None else len(earlier))
+        rows = max(len(state), len(earlier))
         devices = batch.supported.shape[1]
         of_op = in_chunks(part, batch.total_ops, rows * devices * _FLOATS_PER_PAIR)
         total = of_op.new_zeros(len(of_op), len(batch.supported), devices).index_add(1, batch.colocation, of_op)
@@ -74,13 +73,13 @@ class Placement(Task):
 
 @torch.no_grad()
 def _around(device: torch.Tensor, batch: GraphBatch) -> torch.Tensor:
-    """What an earlier placement means for each op and device: float32 [B, N, D, `_EARLIER`].
+    """What an earlier placement, -1 where there is none, means for each op and device: [B, N, D, `_EARLIER`].
 
     Whether the op was there; logarithms of what would travel to it from producers that were there, and from it to
     readers there; the load of the device over the mean, and how full it was.
     """
     rows, devices = len(device), batch.supported.shape[1]
-    there = nn.functional.one_hot(device, devices).float()  # [B, N, D]
+    there = (device[..., None] == torch.arange(devices)).float()  # [B, N, D]
     flat = there.transpose(0, 1).flatten(1)  # [N, B D]
     travel = batch.travel[:, None]
     moved_in = _sum(batch.forward, flat * travel).unflatten(1, (rows, devices)).transpose(0, 1)

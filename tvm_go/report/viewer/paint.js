@@ -84,12 +84,15 @@ class Painter {
     }
   }
 
-  /** From afar only the title, as large on the screen as can be read, if the box has room for it. */
+  /** From afar only the title, as large on the screen as can be read, if the box has room for it; or its numbers. */
   smallTitle(context, item, scale, colour) {
     if (item.height * scale < SMALL_TEXT + 4 || item.width * scale < SMALL_WIDTH) return;
     const size = Math.round((10 * SMALL_TEXT) / scale) / 10;
     const [x, y] = [item.x + 3 / scale, item.y + item.height / 2 + size / 3];
-    write(context, boxTexts(this.scene, item.box)[0], x, y, item.width - 4 / scale, colour, `600 ${size}px ${FONT}`);
+    const title = boxTexts(this.scene, item.box)[0], font = `600 ${size}px ${FONT}`, room = item.width - 5 / scale;
+    context.font = font;
+    const fits = context.measureText(title).width <= room;
+    write(context, fits ? title : title.replace(/^(Ops|Kernels) /, ""), x, y, room, colour, font);
   }
 
   /** Fill by class and time, text that can be read on it. */

@@ -108,7 +108,10 @@ class Timeline {
       context.moveTo(x, TOP - 6);
       context.lineTo(x, this.height);
       context.stroke();
-      write(context, `${Number(at.toPrecision(6))}${unit}`, x + 3, 16, 100, this.theme.soft, `11px ${FONT}`);
+      const label = `${Number(at.toPrecision(6))}${unit}`, font = `11px ${FONT}`;
+      context.font = font;
+      const long = context.measureText(label).width; // at the right edge it stands before its line
+      write(context, label, x + 3 + long > this.width ? x - 3 - long : x + 3, 16, long, this.theme.soft, font);
     }
   }
 

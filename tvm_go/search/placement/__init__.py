@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tvm_go.by_name import by_name
-from tvm_go.search.placement import annealing, dp, hdp, local_search, milp, min_cut, portfolio
+from tvm_go.search.placement import annealing, dp, go, hdp, local_search, milp, min_cut, portfolio
 from tvm_go.search.placement.portfolio import QUICK, UNLIMITED
 from tvm_go.search.placement.problem import PlacementBudget, PlacementProblem, Step
 
@@ -22,6 +22,7 @@ STRATEGIES: dict[str, Strategy] = {
     "milp": milp.search,
     "milp_contiguous": milp.search_contiguous,
     "hdp": hdp.search,
+    "go": go.search,
 }
 
 

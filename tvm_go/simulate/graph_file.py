@@ -7,6 +7,9 @@ from pathlib import Path
 from tvm_go.errors import UsageError
 from tvm_go.simulate import Machine, Workload, dnn_partitioning, machine_file, workload_file
 
+SIMULATED = {"throughput": "pipeline", "latency": "concurrent"}
+"""What is simulated for a machine of ours; a graph that comes with its machine is judged as dnn-partitioning does."""
+
 
 def read_graph(path: Path, machine_path: str | None) -> tuple[Workload, Machine]:
     """A graph, in our format or that of dnn-partitioning, and its machine.

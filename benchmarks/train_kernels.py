@@ -1,0 +1,70 @@
+"""Train a policy that fuses the ops of models: `python -m benchmarks.train_kernels --minutes 10 [--ship]`.
+
+The zoo's models, each in TVM's own forms of ops, those that rules suggest, and some at random. What kernels take is
+expected from logs and the cost model, see `benchmarks.kernel_lessons`; nothing is measured. The best decisions that
+changing one after the other finds are imitated; then the policy learns by reward.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from benchmarks.kernel_lessons import MODELS, Case, Times, cases_of, lessons_of
+from tvm_go.learn.fusion import FusionLesson
+from tvm_go.learn.fusion_training import FusionTraining, train_fusion
+from tvm_go.policy import Checkpoint, Policy, PolicyConfig, save_policy
+from tvm_go.search.go import SHIPPED
+
+LOGS = (Path("build/kernels.jsonl"), *sorted(Path("build/end_to_end").glob("*.jsonl")))
+GRAPHS = Path("build/graphs")
+POLICY = PolicyConfig(tasks=("fusion",), rounds=1, width=32)
+TRAINING = FusionTraining()
+
+
+def trained(
+    cases: Sequence[Case], lessons: Sequence[FusionLesson], minutes: float, seed: int, folder: Path | None = None
+) -> tuple[Policy, dict[str, Any]]:
+    """A policy, and the record of its training."""
+    policy = Policy(POLICY, seed)
+    record = train_fusion(policy, lessons, TRAINING, np.random.default_rng(seed), folder=folder, seconds=60 * minutes)
+    return policy, record | {"seed": seed, "op_types": sorted({name for case in cases for name in case.graph.op_names})}
+
+
+def main() -> None:
+    """Train, and say where the policy is."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", default=MODELS, metavar="MODEL", help=f"default: {', '.join(MODELS)}")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of training at most, after preparing (10)")
+    parser.add_argument("--forms", type=int, default=4, help="random forms of each model, beside the usual two (4)")
+    parser.add_argument("--logs", type=Path, nargs="+", default=LOGS, help="of kernels; the first with the probes")
+    parser.add_argument("--graphs", type=Path, default=GRAPHS, help="folder that keeps prepared models")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-o", "--output", type=Path, default=Path("kernels-policy"), help="folder of the run")
+    parser.add_argument("--ship", action="store_true", help=f"write {SHIPPED.name} where strategy go looks as well")
+    args = parser.parse_args()
+    console = Console(stderr=True)
+    cases = []
+    for name in args.models:
+        cases += cases_of(name, args.forms, args.graphs)
+        console.print(f"{name}: {len(cases)} graphs so far", highlight=False)
+
+    def tell(lesson: FusionLesson) -> None:
+        console.print(f"{lesson.name}: default / best known {lesson.reference_ms / lesson.target_ms:.3f}")
+
+    lessons = lessons_of(cases, Times.read(args.logs), args.seed, tell)
+    args.output.mkdir(parents=True, exist_ok=True)
+    policy, record = trained(cases, lessons, args.minutes, args.seed, args.output)
+    for path in (args.output / "policy.pt", *((SHIPPED,) if args.ship else ())):
+        path.parent.mkdir(exist_ok=True)
+        save_policy(Checkpoint(policy, record), path)
+        console.print(f"{path}: {record['steps_done']} steps", highlight=False)
+
+
+if __name__ == "__main__":
+    main()

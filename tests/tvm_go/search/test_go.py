@@ -1,0 +1,75 @@
+"""The learned strategy for fusion, by policies that are trained in the test or not at all."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.synthetic import synthetic
+from tests.tvm_go.learn.fusing import fusing_policy, fusing_problem, simple_oracle
+from tvm_go.errors import UsageError
+from tvm_go.legalize import check_partition
+from tvm_go.policy import Checkpoint, Policy, PolicyConfig, save_policy
+from tvm_go.rules import RULE_SET_NAMES, rule_set
+from tvm_go.search import Problem, go
+
+
+@pytest.mark.parametrize("rules", RULE_SET_NAMES)
+def test_what_it_finds_is_legal_never_worse_than_the_default_and_within_budget(rules: str) -> None:
+    problem = fusing_problem(1, 20, kernels=40, rules=rules)
+    go.search_with(fusing_policy(), problem, np.random.default_rng(0))
+    check_partition(problem.graph, problem.best, rule_set(rules))
+    assert problem.best_ms <= problem.default_ms
+    assert problem.spent <= 40
+
+
+def test_the_same_seed_gives_the_same_plan() -> None:
+    found = []
+    for _ in range(2):
+        problem = fusing_problem(2, 20, kernels=40)
+        go.search_with(fusing_policy(), problem, np.random.default_rng(3))
+        found.append((problem.best.tolist(), problem.history))
+    assert found[0] == found[1]
+
+
+def test_a_budget_that_is_spent_asks_for_nothing_more() -> None:
+    problem = fusing_problem(3, kernels=1)
+    asked = problem.asked
+    go.search_with(fusing_policy(), problem, np.random.default_rng(0))
+    assert problem.asked == asked
+
+
+@pytest.mark.parametrize("num_ops", [0, 1])
+def test_graphs_without_edges_keep_the_default(num_ops: int) -> None:
+    graph = synthetic(num_ops, np.random.default_rng(0))
+    problem = Problem(graph, np.arange(num_ops, dtype=np.int32), rule_set("open"), simple_oracle)
+    problem.cost_default()
+    go.search_with(fusing_policy(), problem, np.random.default_rng(0))
+    assert problem.best_ms == problem.default_ms
+
+
+def test_operators_that_no_training_saw_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    problem = fusing_problem(4, kernels=40)
+    path = tmp_path / "kernels.pt"
+    save_policy(Checkpoint(fusing_policy(), {"op_types": list(problem.graph.op_names[1:])}), path)
+    monkeypatch.setattr(go, "SHIPPED", path)
+    with caplog.at_level(logging.WARNING, "tvm_go.search"):
+        go.search(problem, np.random.default_rng(0))
+    assert f"the policy was not trained on {problem.graph.op_names[0]};" in caplog.text
+
+
+def test_a_policy_that_is_missing_or_decides_something_else_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = fusing_problem(5)
+    monkeypatch.setattr(go, "SHIPPED", tmp_path / "none.pt")
+    with pytest.raises(UsageError, match=r"finds no policy at .*none\.pt; train one"):
+        go.search(problem, np.random.default_rng(0))
+    save_policy(Checkpoint(Policy(PolicyConfig(width=16, heads=2))), tmp_path / "none.pt")
+    with pytest.raises(UsageError, match="decides placement, not fusion"):
+        go.search(problem, np.random.default_rng(0))

@@ -1,0 +1,210 @@
+"""Lessons in fusing: a model's graph, what its plans take by an oracle, and the best decisions that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from tvm_go.graph import Int32, Int64
+from tvm_go.policy import Actions, GraphInput, Policy
+from tvm_go.policy.edge_choices import EdgeChoices
+from tvm_go.policy.kernel_graph import kernel_graph
+from tvm_go.search import Problem
+from tvm_go.simulate.workload import Floats
+
+#: Milliseconds of some plans, float64 [B], by what is done at each unit of edges, 0 or 1 in int64 [B, U].
+Evaluate = Callable[[Int64], Floats]
+
+_GAIN = 1e-3  # of the time: what a change must gain
+_PASSES = 4
+_PAIRS = 32  # of neighbouring units that are changed together, in each of as many rounds
+_SAMPLES = 256  # by which it is seen how likely each decision is
+_SURE = (0.5, 0.25, 0.75, 0.95)  # that FuseOps' way should be left, before it is
+_LEAST_WEIGHT = 1e-3  # of a unit at which either decision is as good
+
+
+@dataclass(frozen=True, eq=False)
+class FusionLesson:
+    """What training knows of one graph.
+
+    Attributes
+    ----------
+    graph : GraphInput
+        With its choices.
+    reference_ms : float
+        Time of TVM's default plan.
+    target : int64 [U]
+        The best known decision at each unit.
+    target_ms : float
+        Time of that plan.
+    regret : float64 [U]
+        Share of the default's time that is lost by the other decision, at one unit alone.
+    """
+
+    name: str
+    graph: GraphInput
+    reference_ms: float
+    evaluate: Evaluate
+    target: Int64
+    target_ms: float
+    regret: Floats
+
+    def plans_ms(self, actions: Actions) -> Floats:
+        """Milliseconds of each plan, float64 [B]; ``inf`` for one with a kernel that fails."""
+        return self.evaluate(actions.drawn["fusion"][:, -1].numpy())
+
+
+def choices_of(graph: GraphInput) -> EdgeChoices:
+    """The choices of a graph that comes with some."""
+    assert graph.choices is not None
+    return graph.choices
+
+
+def evaluator(problem: Problem, choices: EdgeChoices) -> Evaluate:
+    """What decisions take as legal plans, by the oracle of a problem; NaN where its budget is spent."""
+
+    def evaluate(merges: Int64) -> Floats:
+        partitions = [choices.partition(problem.graph, row, problem.rules) for row in merges]
+        costs = problem.cost(partitions)
+        return np.array([np.nan if cost is None else cost for cost in costs], dtype=np.float64)
+
+    return evaluate
+
+
+def with_gains(problem: Problem, graph: GraphInput) -> GraphInput:
+    """Tell what the oracle expects of each other decision; to be used where it predicts, for nothing is measured."""
+    choices = choices_of(graph)
+    default = choices.merges_by_default.astype(np.int64)
+    each = default ^ np.eye(choices.num_units, dtype=np.int64)
+    default_ms = problem.expected(problem.default)
+    expected = [problem.expected(choices.partition(problem.graph, row, problem.rules)) for row in each]
+    return replace(graph, choices=choices.with_gains(1 - np.array(expected, dtype=np.float64) / default_ms))
+
+
+def prepare_fusion_lesson(
+    problem: Problem, name: str, rng: np.random.Generator, known: Sequence[Int32] = ()
+) -> FusionLesson:
+    """Start from the best of FuseOps' partition and those that are known, and change it unit by unit while that gains.
+
+    Parameters
+    ----------
+    problem : Problem
+        Without a limit; its oracle should predict, for it is asked for hundreds of plans.
+    known : sequence of int32 [N]
+        Partitions that searches found.
+    """
+    graph = with_gains(problem, kernel_graph(problem.graph, problem.default, problem.rules, name))
+    choices = choices_of(graph)
+    evaluate = evaluator(problem, choices)
+    starts = np.stack([choices.merges(problem.graph, kernel) for kernel in (problem.default, *known)])
+    values = evaluate(starts)
+    reference_ms = float(values[0])
+    target, target_ms, lost_ms = improved(starts[int(np.argmin(values))], evaluate, _neighbours(choices), rng)
+    return FusionLesson(name, graph, reference_ms, evaluate, target, target_ms, lost_ms / reference_ms)
+
+
+def improved(
+    start: Int64, evaluate: Evaluate, neighbours: Int64, rng: np.random.Generator
+) -> tuple[Int64, float, Floats]:
+    """Change decisions one by one, and at pairs of neighbours, as long as that gains.
+
+    Parameters
+    ----------
+    start : int64 [U]
+    neighbours : int64 [P, 2]
+        Pairs of units that share an op.
+
+    Returns
+    -------
+    merges : int64 [U]
+    milliseconds : float
+    lost_ms : float64 [U]
+        What each change of one decision more would lose, 0 if nothing.
+    """
+    here, here_ms = start, float(evaluate(start[None])[0])
+    each = np.eye(len(start), dtype=np.int64)
+    for _ in range(_PASSES):
+        before_ms = here_ms
+        values = evaluate(here ^ each)
+        here, here_ms = taken(here, here_ms, each, values, evaluate)
+        for _ in range(_PASSES if len(neighbours) else 0):
+            pairs = neighbours[rng.integers(len(neighbours), size=_PAIRS)]
+            both = each[pairs[:, 0]] | each[pairs[:, 1]]
+            here, here_ms = taken(here, here_ms, both, evaluate(here ^ both), evaluate)
+        if here_ms >= before_ms:
+            break
+    else:
+        values = evaluate(here ^ each)
+    return here, here_ms, np.maximum(np.where(np.isfinite(values), values, 2 * here_ms) - here_ms, 0.0)
+
+
+def taken(here: Int64, here_ms: float, changes: Int64, values: Floats, evaluate: Evaluate) -> tuple[Int64, float]:
+    """Take those changes that gain alone, the best first, if they still gain after those taken before.
+
+    Parameters
+    ----------
+    changes : int64 [B, U]
+        1 at each unit where a change decides otherwise.
+    values : float64 [B]
+        Milliseconds after each change alone.
+
+    Returns
+    -------
+    merges : int64 [U]
+    milliseconds : float
+    """
+    promising = np.flatnonzero(values < here_ms * (1 - _GAIN))
+    for number, one in enumerate(promising[np.argsort(values[promising], kind="stable")]):
+        other = here ^ changes[one]
+        other_ms = float(values[one]) if number == 0 else float(evaluate(other[None])[0])
+        if other_ms < here_ms * (1 - _GAIN):
+            here, here_ms = other, other_ms
+    return here, here_ms
+
+
+def likely_plans(policy: Policy, graph: GraphInput, generator: torch.Generator) -> Int64:
+    """What the policy does if it leaves FuseOps' way where it is sure enough, for some degrees of sureness.
+
+    Returns
+    -------
+    int64 [B, U]
+        The likeliest plan of all first; no two are equal.
+    """
+    drawn = policy.act(graph, _SAMPLES, generator).drawn["fusion"][:, -1].numpy()
+    default = choices_of(graph).merges_by_default.astype(np.int64)
+    share = (drawn != default).mean(axis=0)
+    plans = [default ^ (share > least).astype(np.int64) for least in _SURE]
+    return np.array([plan for i, plan in enumerate(plans) if not any(np.array_equal(plan, one) for one in plans[:i])])
+
+
+def imitation_loss(policy: Policy, lessons: Sequence[FusionLesson], generator: torch.Generator) -> torch.Tensor:
+    """Cross-entropy of the best known decisions, those of one class of ops weighed by what others would cost: a scalar.
+
+    Most decisions hardly matter; which of them a search took is noise.
+    """
+    plans = [{"fusion": torch.from_numpy(lesson.target)} for lesson in lessons]
+    scores = policy.score_plans([lesson.graph for lesson in lessons], plans, generator)
+    total = torch.zeros(())
+    for lesson, score in zip(lessons, scores, strict=True):
+        choices = choices_of(lesson.graph)
+        weight = np.bincount(choices.colocation, lesson.regret + _LEAST_WEIGHT, minlength=lesson.graph.num_classes)
+        shares = torch.from_numpy(weight / weight.sum()).float()
+        total = total - (score.log_prob_per_class * shares).sum() / (len(lessons) * policy.config.rounds)
+    return total
+
+
+def _neighbours(choices: EdgeChoices) -> Int64:
+    """Pairs of units with an op in common: int64 [P, 2]."""
+    ends = np.concatenate([choices.source, choices.reader])
+    units = np.concatenate([choices.unit, choices.unit])
+    order = np.argsort(ends, kind="stable")
+    ends, units = ends[order], units[order]
+    found = [
+        np.stack([units[:-step], units[step:]], axis=1)[ends[:-step] == ends[step:]]
+        for step in range(1, min(4, len(ends)))
+    ]
+    pairs = np.concatenate(found) if found else np.empty((0, 2), dtype=np.int64)
+    return np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0).reshape(-1, 2)
