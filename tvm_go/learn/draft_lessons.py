@@ -46,8 +46,6 @@ def draft_lessons(
 
     Raises
     ------
-    UsageError
-        If the graph is empty.
     UnsupportedModelError
         If an op runs on no device of the machine.
     """

@@ -16,7 +16,7 @@ from tvm_go.errors import UsageError
 from tvm_go.policy.config import PolicyConfig
 from tvm_go.policy.policy import Policy
 
-FORMAT = 1
+FORMAT = 2
 """Goes up with every change of features or layers: weights of another format mean something else."""
 
 

@@ -10,6 +10,7 @@ import torch
 from tests.tvm_go.policy.drawn import SMALL, generator, random_input
 from tvm_go.errors import UsageError
 from tvm_go.policy import Checkpoint, Policy, load_policy, save_policy
+from tvm_go.policy.checkpoint import FORMAT
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def test_a_loaded_policy_is_the_one_that_was_saved(saved: Path) -> None:
 
 
 def test_another_format_is_named(saved: Path) -> None:
-    with pytest.raises(UsageError, match="of format 99, this version reads format 1; train it again"):
+    with pytest.raises(UsageError, match=f"of format 99, this version reads format {FORMAT}; train it again"):
         load_policy(altered(saved, format=99))
 
 
@@ -84,7 +85,7 @@ def test_a_file_that_would_run_code_is_refused(saved: Path) -> None:
             return eval, ("1 / 0",)
 
     path = saved.with_name("code.pt")
-    torch.save({"format": 1, "config": Runs()}, path)
+    torch.save({"format": FORMAT, "config": Runs()}, path)
     with pytest.raises(UsageError, match="damaged or not a checkpoint"):
         load_policy(path)
 
