@@ -18,9 +18,8 @@ STRATEGIES: dict[str, Strategy] = {
     "greedy": greedy.search,
     "annealing": annealing.search,
     "exact": exact.search,
+    "go": go.search,
 }
-if go.SHIPPED.exists():
-    STRATEGIES["go"] = go.search
 
 
 def strategy(name: str) -> Strategy:
