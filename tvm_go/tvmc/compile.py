@@ -107,7 +107,7 @@ def compile_model(
     options["package_path"] = str(options["package_path"] or model.default_package_path())
     devices = _devices_of(plan, target)
     options.setdefault("cross", cross_compiler_of(devices.host))
-    if len(devices.targets) > 1:
+    if plan.device.any():
         export_for_devices(model, plan, devices, options)
         add_to_library(Path(options["package_path"]), _text_of(plan))
         return TVMCPackage(options["package_path"])
@@ -133,7 +133,7 @@ def drive_compile(args: argparse.Namespace) -> int:
     devices = _devices_of(plan, args.target)  # before the model is read
     args.cross_compiler = args.cross_compiler or cross_compiler_of(devices.host)
     model = load_model(args.FILE, args.model_format, args.input_shapes)
-    if len(devices.targets) > 1:
+    if plan.device.any():
         export_for_devices(model, plan, devices, {name: getattr(args, own) for name, own in _OPTIONS.items()})
         add_to_library(Path(args.output), _text_of(plan))
         return 0
@@ -156,11 +156,11 @@ def _by_plan(
         chooser = planned_chooser(applied, [target])
     more = {"disabled_pass": [*(disabled or []), *ONCE], "pass_config": []}
     if chooser is None:
-        yield applied, plan.target, more
+        yield applied, str(target), more
         return
     more["pass_config"] = [f"{key}={value}" for key, value in PASS_CONFIG.items()]
     with lowering_scope(chooser):
-        yield applied, plan.target, more
+        yield applied, str(target), more
     chooser.check()
 
 

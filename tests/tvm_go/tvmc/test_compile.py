@@ -157,3 +157,18 @@ def test_a_plan_for_several_devices_gives_a_library_that_runs_on_them(tmp_path: 
     np.testing.assert_allclose(output, np.tanh(exps / exps.sum(axis=1, keepdims=True)), rtol=1e-4, atol=1e-6)
     with pytest.raises(UsageError, match="has no opencl: run it on a server that has"):
         check_here(own.graph)
+
+
+def test_a_plan_of_a_target_set_that_is_all_on_the_cpu_gives_a_library_for_the_cpu_alone(tmp_path: Path) -> None:
+    text = "def @main(%x: Tensor[(4, 64), float32]) { %0 = exp(%x); nn.softmax(%0) }"
+    read = TVMCModel(relay.fromtext('#[version = "0.0.5"]\n' + text), {})
+    devices = TargetSet.parse("cpu=llvm, opencl=opencl")
+    model = Model.prepare(read.mod, None, devices.host)
+    plan = dataclasses.replace(model.plan(np.arange(2, dtype=np.int32), "wide"), target=devices.text)
+    package = compile_model(read, plan=plan, package_path=str(tmp_path / "a.tar"), dump_code=["relay"])
+    assert set(graph_of(tmp_path / "a.tar")["attrs"]["device_index"][1]) == {1}
+    assert GraphPlan.load(tmp_path / "a.tar").key == plan.key
+    given = np.random.default_rng(0).standard_normal((4, 64)).astype(np.float32)
+    exps = np.exp(np.exp(given))
+    output = stock.run(package, device="cpu", inputs={"x": given}).outputs["output_0"]
+    np.testing.assert_allclose(output, exps / exps.sum(axis=1, keepdims=True), rtol=1e-4, atol=1e-6)
