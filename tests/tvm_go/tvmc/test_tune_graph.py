@@ -103,7 +103,7 @@ def test_quiet_prints_the_verdict_only_and_writes_what_is_asked_for(
     assert f"0 times measured, {tuned.json['measured']} from the log" in html
     plan = GraphPlan.load(tmp_path / "small.plan.json")
     best_ms = float(rows_in(html, "improvement-table")[-1][3])
-    assert best_ms <= plan.provenance["sum_of_kernels_ms"] * 1.001
+    assert best_ms <= plan.provenance["sum_of_kernels_ms"] * 1.001 + 0.00005  # the report shows four decimals
     assert len(rows_in(html, "kernel-table")) == len(tuned.json["kernels"])
     if "board" in options:
         (folder,) = (tmp_path / "board").iterdir()
