@@ -24,6 +24,9 @@ SMALL: dict[str, tuple[int, ...]] = {
 }
 """Nets of `benchmarks.small_nets`, and the shape of the only input of each."""
 
+MIXED: dict[str, tuple[int, ...]] = {"crnn": (1, 1, 32, 100), "centernet": (1, 3, 128, 128)}
+"""Nets of `benchmarks.mixed_nets`, likewise."""
+
 _SEQUENCE = 128
 _VOCABULARY = 1000
 
@@ -37,7 +40,7 @@ class TorchModel:
 
 
 def load(name: str, rng: np.random.Generator) -> TorchModel:
-    """Return one of `NAMES` or `SMALL` with weights drawn by `rng`.
+    """Return one of `NAMES`, `SMALL` or `MIXED` with weights drawn by `rng`.
 
     bert2
         BERT encoder: 2 layers, hidden size 256, 4 heads, sequence 128; as all that follow, to the last hidden state
@@ -62,14 +65,15 @@ def load(name: str, rng: np.random.Generator) -> TorchModel:
 
         samples = {key: rng.standard_normal(shape, np.float32) for key, shape in SHAPES.items()}
         return TorchModel(SeaWater().eval(), {key: torch.from_numpy(value) for key, value in samples.items()})
-    if name in SMALL:
-        from benchmarks.small_nets import net
+    if name in SMALL or name in MIXED:
+        from benchmarks import mixed_nets, small_nets
 
         with torch.random.fork_rng():
             torch.manual_seed(int(rng.integers(2**31)))
-            return TorchModel(net(name).eval(), {"data": torch.randn(SMALL[name])})
+            made = small_nets.net(name) if name in SMALL else mixed_nets.net(name)
+            return TorchModel(made.eval(), {"data": torch.randn({**SMALL, **MIXED}[name])})
     if name not in NAMES:
-        raise ValueError(f"no PyTorch model {name!r}; there are {', '.join((*NAMES, *SMALL))}")
+        raise ValueError(f"no PyTorch model {name!r}; there are {', '.join((*NAMES, *SMALL, *MIXED))}")
     module = _transformer(name, rng)
     if name == "vit_tiny":
         return TorchModel(module, {"pixel_values": torch.from_numpy(rng.standard_normal((1, 3, 224, 224), np.float32))})

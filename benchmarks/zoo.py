@@ -26,7 +26,8 @@ LIGHT_ONNX = light_onnx.NAMES
 RELAY_TESTING = ("mobilenet", "resnet18", "inception_v3", "lstm")
 NAMES = (*LIGHT_ONNX, *RELAY_TESTING, "bert2")
 """What long tests and `benchmarks.fusion` go through."""
-ALL_NAMES = (*NAMES, *(name for name in (*torch_models.NAMES, *torch_models.SMALL) if name not in NAMES))
+_TORCH = (*torch_models.NAMES, *torch_models.SMALL, *torch_models.MIXED)
+ALL_NAMES = (*NAMES, *(name for name in _TORCH if name not in NAMES))
 
 # Scale of the last weight matrix that gives logits a standard deviation of about 2: residual sums and concatenations
 # let activations grow with depth, and a softmax of 1000s is 0 and 1 whatever the kernels before it did.
@@ -65,7 +66,7 @@ def load(name: str, seed: int = 0) -> ZooModel:
         mod, params = relay.frontend.from_onnx(onnx_model(name, seed))
     elif name in RELAY_TESTING:
         mod, params = _relay_testing(name, rng)
-    elif name in torch_models.NAMES or name in torch_models.SMALL:
+    elif name in _TORCH:
         mod, params = torch_models.to_relay(torch_models.load(name, rng))
     else:
         raise ValueError(f"no model {name!r} in the zoo; there are {', '.join(ALL_NAMES)}")
