@@ -5,8 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tvm_go.errors import UsageError
-from tvm_go.policy.edge_choices import KERNEL_GRAPH_FEATURES, KERNEL_OP_FEATURES
-from tvm_go.policy.inputs import GRAPH_FEATURES, OP_FEATURES
+from tvm_go.policy.edge_choices import KERNEL_GRAPH_FEATURES, KERNEL_OP_FEATURES, UNIT_FEATURES
+from tvm_go.policy.inputs import (
+    GRAPH_FEATURES,
+    OP_FEATURES,
+    PLAN_GRAPH_FEATURES,
+    PLAN_OP_FEATURES,
+    PLAN_UNIT_FEATURES,
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,8 @@ class PolicyConfig:
     attention, modulation, task_recurrence : bool
         Ablations: without attention, without gates by the graph's embedding, or without a task knowing the decisions
         of the tasks before it.
+    plans : bool
+        Whether it improves whole plans, whatever its tasks; it sees them as `tvm_go.policy.plan_graph` shows them.
     """
 
     tasks: tuple[str, ...] = ("placement",)
@@ -44,6 +52,7 @@ class PolicyConfig:
     attention: bool = True
     modulation: bool = True
     task_recurrence: bool = True
+    plans: bool = False
 
     def __post_init__(self) -> None:
         if not self.tasks or len(set(self.tasks)) < len(self.tasks):
@@ -53,15 +62,26 @@ class PolicyConfig:
                 raise UsageError(f"{name} is {getattr(self, name)}; give at least {least}")
         if self.width % self.heads:
             raise UsageError(f"width {self.width} does not divide into {self.heads} heads; give a multiple")
+        if self.plans and (self.rounds < 2 or not self.task_recurrence):
+            raise UsageError("a policy that improves plans reads decisions back; give 2 rounds and task recurrence")
         if self.levels < 2:
             raise UsageError(f"levels is {self.levels}; a choice needs at least 2")
 
     @property
     def op_features(self) -> int:
         """Features of an op: a policy that fuses sees other graphs, see `tvm_go.policy.kernel_graph`."""
+        if self.plans:
+            return PLAN_OP_FEATURES
         return KERNEL_OP_FEATURES if "fusion" in self.tasks else OP_FEATURES
 
     @property
     def graph_features(self) -> int:
         """Features of a whole graph."""
+        if self.plans:
+            return PLAN_GRAPH_FEATURES
         return KERNEL_GRAPH_FEATURES if "fusion" in self.tasks else GRAPH_FEATURES
+
+    @property
+    def unit_features(self) -> int:
+        """Features of what the task ``fusion`` decides."""
+        return PLAN_UNIT_FEATURES if self.plans else UNIT_FEATURES

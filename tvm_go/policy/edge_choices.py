@@ -99,17 +99,22 @@ class EdgeChoices:
 
 
 def units_of(graph: OpGraph, default: Int32, rules: Rules) -> tuple[Int32, Int64]:
-    """Edges whose ends may be one kernel, int32 [E], and the unit of each, int64 [E], numbered by first edge.
+    """Edges whose ends may be one kernel, int32 [E], and the unit of each, int64 [E], numbered by first edge."""
+    edges = legal_pairs(graph, rules)
+    _, first, label = np.unique(edge_classes(graph, default)[edges], return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return edges, rank[label.reshape(-1)]
+
+
+def legal_pairs(graph: OpGraph, rules: Rules) -> Int32:
+    """Edges whose ends may be one kernel: int32 [E].
 
     Every rule holds of a part of a kernel if it holds of the whole, so two ops that are no kernel never share one.
     """
     possible = _may_merge(graph.edge_dst, rule_view(graph, rules))
     fixed = graph.fixed[graph.edge_src] | graph.fixed[graph.edge_dst]
-    edges = np.flatnonzero(possible & ~fixed).astype(np.int32)
-    _, first, label = np.unique(edge_classes(graph, default)[edges], return_index=True, return_inverse=True)
-    rank = np.empty(len(first), dtype=np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return edges, rank[label.reshape(-1)]
+    return np.flatnonzero(possible & ~fixed).astype(np.int32)
 
 
 @njit(cache=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tvm_go.arrays import freeze_arrays
 from tvm_go.graph import Int32, Int64
-from tvm_go.policy.edge_choices import EdgeChoices
+from tvm_go.policy.edge_choices import KERNEL_GRAPH_FEATURES, KERNEL_OP_FEATURES, EdgeChoices
 from tvm_go.simulate import OBJECTIVES
 
 Float32 = NDArray[np.float32]
@@ -19,6 +19,9 @@ OP_FEATURES = 21
 DEVICE_FEATURES = 12
 PAIR_FEATURES = 7
 GRAPH_FEATURES = 5 + len(OBJECTIVES)
+PLAN_OP_FEATURES = OP_FEATURES + KERNEL_OP_FEATURES + 8
+PLAN_GRAPH_FEATURES = GRAPH_FEATURES + KERNEL_GRAPH_FEATURES + 4
+PLAN_UNIT_FEATURES = 27
 OP_TYPES = 512
 """Buckets that names of operators are hashed to; 0 stands for an op without a name."""
 

@@ -63,8 +63,8 @@ def kernel_graph(
     return replace(
         base,
         op_type=op_types(graph, known_types),
-        op_features=_op_features(graph, default),
-        graph_features=_graph_features(graph),
+        op_features=op_features(graph, default),
+        graph_features=graph_features(graph),
         choices=choices,
     )
 
@@ -76,7 +76,7 @@ def op_types(graph: OpGraph, known: Collection[str] | None = None) -> Int64:
     return np.where(told, buckets, 0)[graph.op_name]
 
 
-def _op_features(graph: OpGraph, default: Int32) -> Float32:
+def op_features(graph: OpGraph, default: Int32) -> Float32:
     """Logarithms of sizes, where an op stands, and what FuseOps makes of it: float32 [N, KERNEL_OP_FEATURES]."""
     made = graph.value_op >= 0
     out_bytes = sums(graph.value_op[made], graph.value_bytes[made], graph.num_ops)
@@ -107,7 +107,7 @@ def _op_features(graph: OpGraph, default: Int32) -> Float32:
     return np.column_stack(columns).astype(np.float32)
 
 
-def _graph_features(graph: OpGraph) -> Float32:
+def graph_features(graph: OpGraph) -> Float32:
     made_bytes = float(graph.value_bytes[graph.value_op >= 0].sum())
     numbers = [
         np.log(graph.num_ops) / 10,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -16,11 +16,14 @@ from tvm_go.policy.batch import GraphBatch, collate
 from tvm_go.policy.config import PolicyConfig
 from tvm_go.policy.encoder import Encoder
 from tvm_go.policy.inputs import GraphInput
+from tvm_go.policy.modulation import Context
 from tvm_go.policy.sampling import Walk, drawn
 from tvm_go.policy.tasks import TASKS, Task
 
 Pick = Callable[[str, int, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 """From task, round and log-probabilities [B, U, A]: the decisions to go on with, and those to score; int64 [B, U]."""
+Decide = Callable[[str, torch.Tensor], torch.Tensor]
+"""From task and log-probabilities [B or 1, U, A]: the decisions that the tasks after it are told, int64 [B, U]."""
 
 
 class Policy(nn.Module):
@@ -141,6 +144,46 @@ class Policy(nn.Module):
         value, walk = self._walk(batch, count, pick)
         return walk.scores(value)
 
+    def decide_again(
+        self, graphs: Sequence[GraphInput], plans: Sequence[Mapping[str, torch.Tensor]], decide: Decide
+    ) -> None:
+        """Let each task decide once, as in a round after one that had decided on given plans.
+
+        Parameters
+        ----------
+        plans
+            For each graph and by task, int64 [U].
+        """
+        batch = collate(graphs, self.config.segment)
+        encoded, context = self.encoder(batch)
+        latest = {task: torch.cat([plan[task] for plan in plans])[None] for task in self.config.tasks}
+        self._round(batch, encoded, context, latest, decide)
+
+    def _round(
+        self,
+        batch: GraphBatch,
+        encoded: torch.Tensor,
+        context: Context,
+        latest: dict[str, torch.Tensor],
+        decide: Decide,
+    ) -> None:
+        """One round of all tasks; ``latest`` holds what the round before decided, if any, then what this one did."""
+        state = encoded[None]
+        if self.config.task_recurrence:
+            for name, decision in latest.items():
+                state = state + self._task(name).embed(decision, batch)
+        for name in self.config.tasks:
+            task = self._task(name)
+            if not self.config.task_recurrence:
+                state = encoded[None]
+                if name in latest:
+                    state = state + task.embed(latest[name], batch)
+            state = self.recurrent(state, batch.segments, context)
+            log_prob = torch.log_softmax(task.logits(state, batch, context, latest.get(name)), dim=-1)
+            latest[name] = decide(name, log_prob)
+            if self.config.task_recurrence and name != self.config.tasks[-1]:
+                state = state + task.embed(latest[name], batch)
+
     def _walk(self, batch: GraphBatch, count: int, pick: Pick) -> tuple[torch.Tensor, Walk]:
         """Return the value of each graph, float32 [M], and all decisions.
 
@@ -150,22 +193,13 @@ class Policy(nn.Module):
         walk = Walk(batch, count)
         latest: dict[str, torch.Tensor] = {}
         for turn in range(self.config.rounds):
-            state = encoded[None]
-            if self.config.task_recurrence:
-                for name, decision in latest.items():
-                    state = state + self._task(name).embed(decision, batch)
-            for name in self.config.tasks:
-                task = self._task(name)
-                if not self.config.task_recurrence:
-                    state = encoded[None]
-                    if name in latest:
-                        state = state + task.embed(latest[name], batch)
-                state = self.recurrent(state, batch.segments, context)
-                log_prob = torch.log_softmax(task.logits(state, batch, context, latest.get(name)), dim=-1)
-                latest[name], scored = pick(name, turn, log_prob)
-                walk.add(name, task.class_of(batch), log_prob, scored)
-                if self.config.task_recurrence and name != self.config.tasks[-1]:
-                    state = state + task.embed(latest[name], batch)
+
+            def decide(name: str, log_prob: torch.Tensor, turn: int = turn) -> torch.Tensor:
+                decision, scored = pick(name, turn, log_prob)
+                walk.add(name, self._task(name).class_of(batch), log_prob, scored)
+                return decision
+
+            self._round(batch, encoded, context, latest, decide)
         return self.value(context.embedding), walk
 
     def _task(self, name: str) -> Task:

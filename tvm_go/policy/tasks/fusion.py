@@ -8,7 +8,6 @@ from torch import nn
 from tvm_go.policy.batch import GraphBatch
 from tvm_go.policy.choice_batch import choices_of
 from tvm_go.policy.config import PolicyConfig
-from tvm_go.policy.edge_choices import UNIT_FEATURES
 from tvm_go.policy.modulation import Context, Modulated
 from tvm_go.policy.tasks.task import Task
 
@@ -24,7 +23,7 @@ class Fusion(Task):
         width, modulation = config.width, config.modulation
         self.source = Modulated(width, _HIDDEN, width, modulation=modulation)
         self.reader = Modulated(width, _HIDDEN, width, modulation=modulation)
-        self.features = Modulated(UNIT_FEATURES, _HIDDEN, width, modulation=modulation)
+        self.features = Modulated(config.unit_features, _HIDDEN, width, modulation=modulation)
         self.mix = Modulated(_HIDDEN, _HIDDEN, width, modulation=modulation)
         self.score = Modulated(_HIDDEN, 1, width, modulation=modulation)
         self.leaning = nn.Parameter(torch.tensor(_LEANING))
