@@ -1,0 +1,324 @@
+"""Placement, fusion and order learned together or one by one: `python -m benchmarks.joint_tasks [--json]`.
+
+Models of the zoo on simulated machines of a host and one or three accelerators, drawn at random. A policy that decides
+in all three tasks is compared with three that decide in one each, which were trained with the other tasks as they are
+by default, and are applied in sequence: placement, fusion, order; or in turns, 16 evaluations each, again and again.
+Together the three had as many evaluations and steps of training as the one. By default every model is on the best
+device or in the best placement of quick strategies, has FuseOps' kernels, and runs in TVM's order. Each seed leaves out
+other families of models, draws machines anew, and trains all policies from scratch. Speed-ups over the default after
+equally many evaluations; geometric means.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.joint_graphs import FAMILIES, FOLDER, Graph, batched, graph_of
+from tvm_go.learn.plan_lessons import TASKS, PlanProblem, plan_lessons
+from tvm_go.learn.plan_training import PlanTraining, improve, train_plans
+from tvm_go.legalize import encode
+from tvm_go.policy import Policy, PolicyConfig
+from tvm_go.policy.plan_graph import PlanFrame
+from tvm_go.rules import rule_set
+from tvm_go.search.placement.portfolio import QUICK, available
+from tvm_go.search.placement.problem import PlacementProblem
+from tvm_go.simulate.mixed_machines import draw_machine
+from tvm_go.simulate.plans import PlannedGraph, WholePlan
+
+#: Families that are left out together.
+FOLDS = (("recurrent", "mixer"), ("convolutional", "transformer"), ("Inception", "WaveNet", "formulas"))
+POLICY = PolicyConfig(tasks=TASKS, width=32, graph_layers=2, segment=32, rounds=2, plans=True)
+COLUMNS = ("random in sequence", "random together", "in sequence", "in turns", "together")
+_DEFAULT_LEVEL = 3  # of eight: some go before, some after
+_QUICK = ("expert", "critical_path", "m_etf", "metis")
+_BATCHES = (1, 2, 4, 8)
+_DEVICES = (2, 4)
+_SAMPLES = 16  # moves of one draft
+
+Stage = Policy | tuple[str, ...]
+"""A policy, or the tasks in which moves are drawn at random."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is done.
+
+    Attributes
+    ----------
+    train_cases, test_cases : int
+        Models on machines to learn from, and of each model that was left out.
+    evaluations : int
+        Of each case to learn from.
+    steps : int
+        Of training.
+    budgets : tuple of int
+        Evaluations of each case that was left out.
+    """
+
+    train_cases: int = 48
+    test_cases: int = 4
+    evaluations: int = 384
+    steps: int = 240
+    budgets: tuple[int, ...] = (24, 48, 96, 192, 480)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A model on a machine.
+
+    Attributes
+    ----------
+    default : WholePlan
+    quick_ms : float
+        FuseOps' kernels by the best quick strategy, in the order of the longest way that remains.
+    """
+
+    model: str
+    frame: PlanFrame
+    default: WholePlan
+    quick_ms: float
+
+    def problem(self) -> PlanProblem:
+        return PlanProblem(self.frame, POLICY.levels, self.default)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One case.
+
+    Attributes
+    ----------
+    ms : dict of str to list of float
+        By column, the makespan after each budget.
+    without_ms : dict of str to float
+        The last plan of all tasks together with the decisions of one task as they are by default.
+    """
+
+    seed: int
+    model: str
+    machine: str
+    devices_by_default: int
+    default_ms: float
+    quick_ms: float
+    ms: dict[str, list[float]]
+    without_ms: dict[str, float]
+
+
+def draw_cases(graphs: Sequence[Graph], count: int, rng: np.random.Generator) -> list[Case]:
+    """Models in turn, each with a batch size and a machine at random."""
+    cases = []
+    for number in range(count):
+        turn, which = divmod(number, len(graphs))
+        one = batched(graphs[which], int(rng.choice(_BATCHES)))
+        machine, specs = draw_machine(_DEVICES[turn % len(_DEVICES)], rng)
+        planned = PlannedGraph(
+            f"{one.name} on {machine.name} #{number}", one.graph, one.default, machine, specs, rule_set("wide")
+        )
+        cases.append(_case(graphs[which].name, planned, rng))
+    return cases
+
+
+def _case(model: str, planned: PlannedGraph, rng: np.random.Generator) -> Case:
+    placements = [np.full(planned.num_ops, device) for device in range(planned.machine.num_devices)]
+    whole = planned.default_plan(placements[0], _DEFAULT_LEVEL)
+    kernels, _, _ = planned.workload(whole)
+    quick_ms = float("inf")
+    for name in available(_QUICK):
+        problem = PlacementProblem(kernels.workload, planned.machine, "concurrent")
+        QUICK[name](problem, rng)
+        if len(problem.best):
+            placements.append(kernels.device_of(problem.best)[whole.kernel])
+            quick_ms = min(quick_ms, problem.best_value)
+    plans = [planned.default_plan(device, _DEFAULT_LEVEL) for device in placements]
+    values = [planned.milliseconds(plan) for plan in plans]
+    return Case(model, PlanFrame.of(planned), plans[int(np.argmin(values))], min(quick_ms, *values))
+
+
+def trained(tasks: tuple[str, ...], cases: Sequence[Case], effort: Effort, steps: int, seed: int) -> Policy:
+    """A policy for some tasks; without a draft that a move improves it stays as it was drawn."""
+    rng = np.random.default_rng([seed, len(tasks)])
+    lessons = []
+    for case in cases:
+        lessons += plan_lessons(case.problem(), tasks, effort.evaluations, rng)
+    policy = Policy(replace(POLICY, tasks=tasks), seed)
+    if lessons:
+        train_plans(policy, lessons, PlanTraining(steps=steps), rng)
+    return policy
+
+
+def rows_of(
+    seed: int, learned: Sequence[Graph], held_out: Sequence[Graph], effort: Effort, *, in_full: bool = False
+) -> Iterator[Row]:
+    """Train all policies, and plan what was left out.
+
+    A third of the cases is what each of the three policies of one task learns from, in a third of the steps; or all,
+    if they are to learn in full.
+    """
+    cases = draw_cases(learned, effort.train_cases, np.random.default_rng([seed, 1]))
+    share = 1 if in_full else len(TASKS)
+    together = trained(TASKS, cases, effort, effort.steps, seed)
+    sequence = [
+        trained((task,), cases[number % share :: share], effort, effort.steps // share, seed)
+        for number, task in enumerate(TASKS)
+    ]
+    at_random: list[Stage] = [(task,) for task in TASKS]
+    ways: list[tuple[str, Sequence[Stage], bool]] = [
+        (COLUMNS[0], at_random, False),
+        (COLUMNS[1], [TASKS], False),
+        (COLUMNS[2], sequence, False),
+        (COLUMNS[3], sequence, True),
+        (COLUMNS[4], [together], False),
+    ]
+    for number, case in enumerate(
+        draw_cases(held_out, effort.test_cases * len(held_out), np.random.default_rng([seed, 2]))
+    ):
+        found = {
+            column: [_planned(case, stages, budget, number, in_turns=turns) for budget in effort.budgets]
+            for column, stages, turns in ways
+        }
+        planned = case.frame.planned
+        yield Row(
+            seed=seed,
+            model=case.model,
+            machine=planned.name,
+            devices_by_default=len(np.unique(case.default.device)),
+            default_ms=planned.milliseconds(case.default),
+            quick_ms=case.quick_ms,
+            ms={column: [problem.best_ms for problem in problems] for column, problems in found.items()},
+            without_ms=_without(case, found[COLUMNS[4]][-1].best),
+        )
+
+
+def _planned(case: Case, stages: Sequence[Stage], budget: int, seed: int, *, in_turns: bool) -> PlanProblem:
+    """The case after so many evaluations, of which the stages have equal parts, one after the other or in turns."""
+    problem = case.problem()
+    rng = np.random.default_rng(seed)
+    part = _SAMPLES if in_turns else budget // len(stages)
+    for stage in cycle(stages):
+        left = budget - problem.evaluations
+        if not left:
+            break
+        improve(stage, problem, min(part, left), _SAMPLES, rng)
+    return problem
+
+
+def _without(case: Case, plan: WholePlan) -> dict[str, float]:
+    planned, default = case.frame.planned, case.default
+    ms = {}
+    for task in TASKS:
+        kept = [default if task == other else plan for other in TASKS]
+        changed = planned.legal(kept[0].device, encode(planned.graph, kept[1].kernel), kept[2].level)
+        ms[task] = planned.milliseconds(changed)
+    return ms
+
+
+def speed_ups(rows: Sequence[Row], column: str, place: int) -> np.typing.NDArray[np.float64]:
+    """Default over found, of all rows after one of the budgets: float64 [R]."""
+    return np.array([row.default_ms / row.ms[column][place] for row in rows])
+
+
+def tables(rows: Sequence[Row], budgets: Sequence[int]) -> tuple[Table, Table, Table]:
+    """Means after each budget; by model after the last but two; what each task is worth in the last plans."""
+    means = Table(
+        "evaluations", *COLUMNS, "together / sequence", "95 % interval", "better, worse", title="default / found"
+    )
+    for place, budget in enumerate(budgets):
+        ratio = speed_ups(rows, COLUMNS[4], place) / speed_ups(rows, COLUMNS[2], place)
+        means.add_row(
+            str(budget),
+            *(f"{_geomean(speed_ups(rows, column, place)):.3f}" for column in COLUMNS),
+            f"{_geomean(ratio):.3f}",
+            "{:.3f} .. {:.3f}".format(*_interval(ratio)),
+            f"{(ratio > 1.001).sum()}, {(ratio < 0.999).sum()} of {len(ratio)}",
+        )
+    place = max(len(budgets) - 3, 0)
+    by_model = Table(
+        "model", "cases", "quick strategies", *COLUMNS, title=f"default / found, {budgets[place]} evaluations"
+    )
+    for model in dict.fromkeys(row.model for row in rows):
+        own = [row for row in rows if row.model == model]
+        quick = _geomean(np.array([row.default_ms / row.quick_ms for row in own]))
+        cells = (f"{_geomean(speed_ups(own, column, place)):.3f}" for column in COLUMNS)
+        by_model.add_row(model, str(len(own)), f"{quick:.3f}", *cells)
+    worth = Table("without the decisions of", "longer", "cases by 1 % or more", title="the last plans of all together")
+    for task in TASKS:
+        ratio = np.array([row.without_ms[task] / row.ms[COLUMNS[4]][-1] for row in rows])
+        worth.add_row(task, f"{_geomean(ratio):.3f}", f"{(ratio >= 1.01).sum()} of {len(ratio)}")
+    return means, by_model, worth
+
+
+def _geomean(ratios: np.typing.NDArray[np.float64]) -> float:
+    return float(np.exp(np.mean(np.log(ratios))))
+
+
+def _interval(ratios: np.typing.NDArray[np.float64], draws: int = 10_000) -> tuple[float, float]:
+    """95 % of the geometric means of cases drawn anew (bootstrap)."""
+    drawn = np.random.default_rng(0).choice(np.log(ratios), (draws, len(ratios))).mean(axis=1)
+    low, high = np.exp(np.quantile(drawn, (0.025, 0.975)))
+    return float(low), float(high)
+
+
+def plot(path: Path, rows: Sequence[Row], budgets: Sequence[int]) -> None:
+    """Means by evaluations."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.5, 4), layout="constrained")
+    axes = figure.subplots()
+    for column, style in zip(COLUMNS, ("C0:", "C1:", "C0-", "C2-", "C1-"), strict=True):
+        means = [_geomean(speed_ups(rows, column, place)) for place in range(len(budgets))]
+        axes.plot(budgets, means, style, marker="o", label=column)
+    axes.set(xscale="log", xlabel="evaluations", ylabel="default / found, geomean")
+    axes.set_xticks(budgets, labels=[str(budget) for budget in budgets], minor=False)
+    axes.minorticks_off()
+    axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    """Print three tables, or one JSON object for each case."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="each leaves out a third (0 1 2)")
+    parser.add_argument("--steps", type=int, default=Effort.steps, help=f"of training ({Effort.steps})")
+    parser.add_argument(
+        "--in-full", action="store_true", help="train each of the three policies as much as the one, not a third"
+    )
+    parser.add_argument("--graphs", type=Path, default=FOLDER, help="folder that keeps prepared models")
+    parser.add_argument("--plot", type=Path, help="PNG of the first table")
+    parser.add_argument("--json", action="store_true", help="one object for each case instead of tables")
+    args = parser.parse_args()
+    effort = Effort(steps=args.steps)
+    rows = []
+    for seed in args.seeds:
+        left_out = FOLDS[seed % len(FOLDS)]
+        learned, held_out = (
+            [
+                graph_of(name, args.graphs)
+                for family, names in FAMILIES.items()
+                for name in names
+                if (family in left_out) == out
+            ]
+            for out in (False, True)
+        )
+        for row in rows_of(seed, learned, held_out, effort, in_full=args.in_full):
+            rows.append(row)
+            if args.json:
+                print(json.dumps(asdict(row)), flush=True)
+    if args.plot:
+        plot(args.plot, rows, effort.budgets)
+    if not args.json:
+        for table in tables(rows, effort.budgets):
+            Console(width=160).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Comparing policies of several tasks with those of one: all that is said of a few small cases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.joint_graphs import FAMILIES, Graph, batched
+from benchmarks.joint_tasks import COLUMNS, FOLDS, Effort, Row, plot, rows_of, speed_ups, tables
+from tests.tvm_go.simulate.planned import planned_graph
+from tvm_go.graph import ValueKind
+
+EFFORT = Effort(train_cases=3, test_cases=1, evaluations=64, steps=3, budgets=(6, 24))
+
+
+def graph(seed: int) -> Graph:
+    planned = planned_graph(seed, 20)
+    return Graph(f"graph {seed}", planned.graph, planned.default)
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    return list(rows_of(0, [graph(1), graph(2)], [graph(3)], EFFORT))
+
+
+def test_all_ways_begin_with_the_default_and_more_evaluations_are_no_worse(rows: list[Row]) -> None:
+    (row,) = rows
+    assert set(row.ms) == set(COLUMNS)
+    assert all(len(ms) == 2 and ms[0] <= row.default_ms for ms in row.ms.values())
+    together = row.ms["together"]
+    assert together[1] <= together[0]  # one stage: the same moves first
+    assert row.quick_ms <= row.default_ms
+    assert set(row.without_ms) == {"placement", "fusion", "schedule"}
+    assert speed_ups(rows, "together", 1)[0] == pytest.approx(row.default_ms / together[1])
+
+
+def test_the_same_seed_gives_the_same_rows(rows: list[Row]) -> None:
+    assert list(rows_of(0, [graph(1), graph(2)], [graph(3)], EFFORT)) == rows
+
+
+def test_tables_and_plot_are_made_of_all_rows(rows: list[Row], tmp_path: Path) -> None:
+    means, by_model, worth = tables(rows, EFFORT.budgets)
+    assert (means.row_count, by_model.row_count, worth.row_count) == (2, 1, 3)
+    plot(tmp_path / "images" / "joint.png", rows, EFFORT.budgets)
+    assert (tmp_path / "images" / "joint.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_each_family_is_left_out_once() -> None:
+    assert sorted(family for fold in FOLDS for family in fold) == sorted(FAMILIES)
+
+
+def test_a_batch_makes_activations_and_arithmetic_larger_and_no_weights() -> None:
+    one = graph(1)
+    more = batched(one, 4)
+    constant = one.graph.value_kind == ValueKind.CONSTANT
+    assert np.array_equal(more.graph.flops, 4 * one.graph.flops)
+    assert np.array_equal(more.graph.value_bytes, np.where(constant, 1, 4) * one.graph.value_bytes)
