@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks.joint_graphs import FAMILIES, Graph, batched
-from benchmarks.joint_tasks import COLUMNS, FOLDS, Effort, Row, plot, rows_of, speed_ups, tables
+from benchmarks.joint_tables import COLUMNS, Row, plot, speed_ups, tables
+from benchmarks.joint_tasks import FOLDS, Effort, rows_of
 from tests.tvm_go.simulate.planned import planned_graph
 from tvm_go.graph import ValueKind
 

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from tvm_go.graph import Int32, Int64, Pattern
-from tvm_go.policy.draft import Draft, draft_features
+from tvm_go.policy.draft import DRAFT_OP_FEATURES, DRAFT_PAIR_FEATURES, Draft, draft_features
 from tvm_go.policy.edge_choices import EdgeChoices, legal_pairs
 from tvm_go.policy.features import graph_input
 from tvm_go.policy.inputs import PLAN_GRAPH_FEATURES, PLAN_OP_FEATURES, PLAN_UNIT_FEATURES, Float32, GraphInput
@@ -20,7 +20,6 @@ from tvm_go.simulate.from_graph import from_graph
 from tvm_go.simulate.plans import PlannedGraph, WholePlan
 from tvm_go.simulate.workload import Floats
 
-_DRAFT_OP, _DRAFT_PAIR = 4, 2  # the last columns of `graph_input`, see `tvm_go.policy.draft`
 _SLOWEST = 1e4  # as in `tvm_go.policy.features`
 _SMALL = 1e-12
 
@@ -100,11 +99,11 @@ def plan_input(frame: PlanFrame, plan: WholePlan, levels: int) -> GraphInput:
         device == 0,
     ]
     features = np.column_stack([base.op_features, frame.own_op_features, *of_op]).astype(np.float32)
-    draft = slice(base.op_features.shape[1] - _DRAFT_OP, base.op_features.shape[1])
+    draft = slice(base.op_features.shape[1] - DRAFT_OP_FEATURES, base.op_features.shape[1])
     features[:, draft] = of_node[node]
     pair = base.pair_features.copy()
     pair[..., 0] = slower[kernel]
-    pair[..., -_DRAFT_PAIR:] = of_pair[node]
+    pair[..., -DRAFT_PAIR_FEATURES:] = of_pair[node]
     of_graph = [
         np.log(count / graph.num_ops),
         np.log(max(best_ms.sum(), _SMALL) / makespan_ms) / 2,
