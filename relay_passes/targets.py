@@ -45,9 +45,9 @@ def target_text(target: str) -> str:
     return native_target_text() if target.strip() == "native" else board_target(target) or target
 
 
-def is_cpu(target: tvm.target.Target) -> bool:
-    """Whether our own schedules, which are made for CPUs, hold for a target."""
-    return str(target.kind.name) == "llvm"
+def takes_tir(target: tvm.target.Target) -> bool:
+    """Whether the generic TIR schedule serves a target: a CPU, or a device whose kernels run on threads."""
+    return str(target.kind.name) == "llvm" or has_threads(target)
 
 
 def has_threads(target: tvm.target.Target) -> bool:

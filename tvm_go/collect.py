@@ -19,7 +19,7 @@ from cost_model.oracle import KernelOracle
 from cost_model.probes import measure_probes
 from relay_passes.dataflow import read
 from relay_passes.prepare import prepare_base
-from relay_passes.targets import is_cpu
+from relay_passes.targets import takes_tir
 from relay_passes.variants import DEFAULT, options, suggested, units
 from tuning_logs import TuningLog
 from tvm_go.errors import PlanError, UnsupportedModelError
@@ -181,7 +181,7 @@ def collect_into(
     with Measurer(target=str(target), config=MeasureConfig(visits=_VISITS), rpc=rpc) as measurer:
 
         def oracle_of(name: str) -> KernelOracle:
-            return KernelOracle(str(target), measurer, log, try_tir=is_cpu(target), model=name)
+            return KernelOracle(str(target), measurer, log, try_tir=takes_tir(target), model=name)
 
         measure_probes(oracle_of(""))
         return collect(models, oracle_of, kernels=kernels, plans=plans, seconds=seconds, on_plans=on_plans)

@@ -26,7 +26,7 @@ from cost_model.provenance import host_cpu, versions
 from cost_model.rpc import RpcConnection
 from relay_passes.back_ends import check_back_end
 from relay_passes.target_set import TargetSet
-from relay_passes.targets import is_cpu
+from relay_passes.targets import takes_tir
 from tuning_logs import PlanRecord, TuningLog
 from tuning_logs.shipped import lowerings_from, shipped_forms, shipped_lowerings
 from tvm_go.by_rule import lowerings_by_rule
@@ -110,7 +110,7 @@ def tune_graph(
     parsed = targets.host
     for one in targets.targets:
         check_back_end(one)
-    lower = "lowering" in decide and is_cpu(parsed)
+    lower = "lowering" in decide and takes_tir(parsed)
     tuned = tuned_lowerings(parsed, shipped=shipped_records and lower, extra=extra_records)
     regressor = cost_model_of(cost_model, isa=isa_of(parsed), target=str(parsed)) if cost_model is not None else None
     watch, teller = Stopwatch(), Teller(callbacks, budget=budget, kernel_trials=kernel_trials)
