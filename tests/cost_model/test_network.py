@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import dgl
 import numpy as np
 import pytest
 import torch
@@ -79,10 +78,10 @@ def test_numpy_says_what_torch_says() -> None:
     network = KernelNetwork(*scales, np.array([-100.0, 100.0]), weights)
     with torch.no_grad():
         expected = layers(
-            dgl.graph((torch.from_numpy(batch.source), torch.from_numpy(batch.reader)), num_nodes=len(batch.ops)),
-            torch.from_numpy(batch.lengths),
+            batch,
             torch.from_numpy(scales[0].apply(kernels.table[batch.ops])),
             torch.from_numpy(scales[1].apply(features[which])),
+            torch.arange(len(which)),
         )
     found = network.predict(Inputs(features[which], kernels, which))
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4, atol=1e-5)
