@@ -1,12 +1,14 @@
 """Measure kernels of the benchmark models by random plans: `python -m benchmarks.collect_kernels [MODEL...]`.
 
 Goes on from its log when it is called again. Writes which kernels each plan has beside the log: `benchmarks.cost_model`
-learns from both. What ships (``--ship``) is the log, compressed, and the cost model that was learned from it.
+learns from both. What ships (``--ship``) are the log and the plans, compressed, and the cost model that was learned
+from the log.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 from pathlib import Path
@@ -26,14 +28,32 @@ from tuning_logs import TuningLog
 from tuning_logs.files import write_whole
 from tuning_logs.shipped import FOLDER, write_records
 from tvm_go.collect import Collected, RandomPlans, collect_into, seed_of
+from tvm_go.errors import LogError
 
 MODELS = (*MEASURED, "alexnet", "resnet18", *torch_models.SMALL)
 SHIPPED = FOLDER / "kernels.jsonl.gz"
 
 
 def plans_file(log: Path) -> Path:
-    """Where the kernels of each plan stand, by model."""
-    return log.with_suffix(".plans.json")
+    """Where the kernels of each plan stand, by model; compressed if the log is."""
+    return log.with_name(log.name.replace(".jsonl", ".plans.json"))
+
+
+def plans_of(log: Path) -> dict[str, list[list[str]]]:
+    """Keys of the kernels of each plan, by model.
+
+    Raises
+    ------
+    LogError
+        If there are none beside the log.
+    """
+    file = plans_file(log)
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise LogError(f"cannot read {file}: {error.strerror}; benchmarks.collect_kernels makes it") from None
+    plans: dict[str, list[list[str]]] = json.loads(gzip.decompress(content) if file.suffix == ".gz" else content)
+    return plans
 
 
 def remember(file: Path, plans: dict[str, list[list[str]]]) -> None:
@@ -77,6 +97,7 @@ def main() -> None:
     console.print(f"{args.log}: {len({record.key for record in records})} kernels, {len(records)} measurements")
     if args.ship:
         write_records(SHIPPED, records)
+        write_whole(plans_file(SHIPPED), gzip.compress(plans_file(args.log).read_bytes(), mtime=0))
         CostModel.fit(dataset(records)).save(shipped_file(str(isa_of(target))))
 
 

@@ -7,9 +7,8 @@ Plots of what was predicted go to a folder; with ``--curve`` also how much what 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -24,7 +23,7 @@ from rich.table import Table
 from scipy.stats import spearmanr
 
 from benchmarks import cost_model_plots
-from benchmarks.collect_kernels import plans_file
+from benchmarks.collect_kernels import SHIPPED, plans_file, plans_of
 from benchmarks.cost_model_ways import WAYS, Fit
 from benchmarks.own_process import CORES
 from cost_model.dataset import COLUMNS, Dataset, dataset
@@ -136,12 +135,13 @@ def learning_curve(splits: Sequence[tuple[Dataset, Dataset]], sizes: Iterable[in
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table, and write the plots."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("log", nargs="?", type=Path, default=Path("build/kernels.jsonl"))
+    parser.add_argument("log", nargs="?", type=Path, default=SHIPPED, help="default: what ships")
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument(
         "--models", nargs="+", metavar="MODEL", help="to leave out; default: all of the log, one by one"
     )
     parser.add_argument("--leave-out", choices=("model", "target"), default="model")
+    parser.add_argument("--folder", type=Path, help="keeps what was predicted, to go on from")
     parser.add_argument("--plots", type=Path, default=Path("build/plots"), help="folder; default: %(default)s")
     parser.add_argument("--curve", action="store_true", help="plot a learning curve of what ships")
     args = parser.parse_args(arguments)
@@ -156,7 +156,7 @@ def compare(args: argparse.Namespace) -> None:
     data = dataset(kernels_of(args.log))
     plans: dict[str, list[list[str]]] = {}
     if args.leave_out == "model":
-        plans = json.loads(plans_file(args.log).read_text())
+        plans = plans_of(args.log)
         unknown = sorted(set(args.models or ()) - plans.keys())
         if unknown:
             raise LogError(f"{plans_file(args.log)} has no plans of {unknown[0]}; it has {', '.join(plans)}")
@@ -167,15 +167,12 @@ def compare(args: argparse.Namespace) -> None:
     console = Console(width=160)
     predicted: dict[str, dict[str, Floats]] = {way: {} for way in args.ways}  # by way and model left out
     rows: list[list[tuple[float, float, float]]] = []  # by model left out and way
-    os.environ["OMP_NUM_THREADS"] = "1"  # XGBoost's threads wait for each other; each process takes a core
-    with ProcessPoolExecutor(len(CORES), get_context("spawn")) as pool:
-        found = pool.map(partial(predictions, [WAYS[way] for way in args.ways]), splits.values())
-        for name, of_ways in zip(splits, _progress(found, f"{args.leave_out}s left out", len(splits)), strict=True):
-            rows.append([])
-            for way, ms in zip(args.ways, of_ways, strict=True):
-                predicted[way][name] = ms
-                rows[-1].append(figures(splits[name][1], ms, plans.get(name, []), has_ms=way not in _RANKS_ONLY))
-                console.print(f"{name}, {way}: {_cell(*rows[-1][-1])}", highlight=False)
+    for name, of_ways in all_predictions(splits, args.ways, args.folder):
+        rows.append([])
+        for way, ms in of_ways.items():
+            predicted[way][name] = ms
+            rows[-1].append(figures(splits[name][1], ms, plans.get(name, []), has_ms=way not in _RANKS_ONLY))
+            console.print(f"{name}, {way}: {_cell(*rows[-1][-1])}", highlight=False)
 
     table = Table(title=f"{len(data)} measurements of {len(set(data.keys.tolist()))} kernels", title_justify="left")
     for column in ("left out", *(f"{way}:\nrank, error, regret" for way in args.ways)):
@@ -187,6 +184,27 @@ def compare(args: argparse.Namespace) -> None:
     if args.curve:
         curve = learning_curve(list(splits.values()), _CURVE_SIZES, WAYS["both"])
         cost_model_plots.learning_curve(args.plots / "learning_curve.png", *curve.T)
+
+
+def all_predictions(
+    splits: Mapping[str, tuple[Dataset, Dataset]], ways: Sequence[str], folder: Path | None
+) -> Iterator[tuple[str, dict[str, Floats]]]:
+    """What each way predicts of what is left out, some at a time; kept in the folder, if any, and taken from there."""
+    files = {name: folder / f"{name}.npz" for name in splits} if folder else {}
+    missing = {name: halves for name, halves in splits.items() if not (name in files and files[name].exists())}
+    os.environ["OMP_NUM_THREADS"] = "1"  # XGBoost's threads wait for each other; each process takes a core
+    with ProcessPoolExecutor(len(CORES), get_context("spawn")) as pool:
+        found = iter(pool.map(partial(predictions, [WAYS[way] for way in ways]), missing.values()))
+        for name in _progress(splits, "left out", len(splits)):
+            if name in missing:
+                of_ways = dict(zip(ways, next(found), strict=True))
+                if name in files:
+                    files[name].parent.mkdir(parents=True, exist_ok=True)
+                    np.savez(files[name], **of_ways)  # type: ignore[arg-type]  # numpy reads names as options, too
+            else:
+                with np.load(files[name]) as kept:
+                    of_ways = {way: kept[way] for way in ways}
+            yield name, of_ways
 
 
 def predictions(fits: Sequence[Fit], halves: tuple[Dataset, Dataset]) -> list[Floats]:
