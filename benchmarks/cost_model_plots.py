@@ -90,11 +90,11 @@ def learning_curve(path: Path, kernels: Floats, error: Floats, rank: Floats) -> 
 
 
 def search_curves(path: Path, curves: Mapping[str, Sequence[tuple[int, float]]]) -> None:
-    """Best milliseconds over kernels measured: a panel for each model, thin lines for seeds, a thick one for medians.
+    """Best milliseconds over measurements: a panel for each model, thin lines for seeds, a thick one for medians.
 
     Parameters
     ----------
-    curves : dict of sequence of (kernels measured, best milliseconds so far)
+    curves : dict of sequence of (measurements, best milliseconds so far)
         By ``MODEL SEED WAY``.
     """
     models = list(dict.fromkeys(name.split()[0] for name in curves))
@@ -109,7 +109,7 @@ def search_curves(path: Path, curves: Mapping[str, Sequence[tuple[int, float]]])
         ):
             own = [curve for name, curve in curves.items() if name.split()[::2] == [model, way]]
             _thin_and_thick(axes, [np.array(curve, dtype=np.float64).reshape(-1, 2) for curve in own], colour, label)
-        axes.set(title=model, xlabel="kernels measured", ylabel="best, ms")
+        axes.set(title=model, xlabel="measurements", ylabel="best, ms")
     for axes in panels[len(models) :]:
         axes.remove()
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)

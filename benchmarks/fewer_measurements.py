@@ -1,15 +1,20 @@
 """What a cost model saves in a search: `python -m benchmarks.fewer_measurements [MODEL...]`.
 
 Each model is searched with all kernels measured, and again with a cost model that has not seen it. A kernel that both
-ask for is measured once, so that they differ by what they ask. Counted are kernels whose time is not predicted.
+ask for is measured once, so that they differ by what they ask. Counted are measurements: of a kernel in a lowering. The
+search with the cost model is as good once its best plan takes no more than 1 % longer than what the other ended with.
+Started again with the same folder, it learns, measures and searches only what is missing.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
@@ -17,12 +22,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.collect_kernels import plans_file
+from benchmarks.collect_kernels import SHIPPED, plans_of
 from benchmarks.cost_model import split
 from benchmarks.cost_model_plots import search_curves
+from benchmarks.own_process import CORES
 from benchmarks.zoo import load
-from cost_model.dataset import dataset
-from cost_model.kernel_result import KernelResult
+from cost_model.dataset import Dataset, dataset
+from cost_model.kernel_result import ErrorKind, KernelResult
 from cost_model.kernel_task import KernelTask
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
@@ -33,7 +39,7 @@ from cost_model.regressor import CostModel
 from cost_model.served_device import ServedDevice
 from relay_passes.targets import as_target
 from tuning_logs import TuningLog
-from tuning_logs.files import kernels_of
+from tuning_logs.files import kernels_of, write_whole
 from tvm_go.candidates import Candidates
 from tvm_go.problems import problem_of
 from tvm_go.rules import rule_set
@@ -42,77 +48,129 @@ from tvm_go.search import Budget, Problem, strategy
 MODELS = ("squeezenet", "shufflenet", "mobilenet", "bert2", "vit_tiny", "lstm")
 
 
-class Remembering:
-    """A measurer that measures nothing twice."""
+_AS_GOOD = 1.01
+_WAYS = ("measured", "predicted")
+Curve = Sequence[tuple[int, float]]
+"""Measurements so far, and milliseconds of the best plan's kernels."""
 
-    def __init__(self, measurer: Measurer) -> None:
+
+class Remembering:
+    """A measurer that measures nothing twice: results are kept in a file, a line of JSON each."""
+
+    def __init__(self, measurer: Measurer, file: Path) -> None:
         self.measurer = measurer
-        self.results: dict[str, KernelResult] = {}
+        self.file = file
+        lines = file.read_text().splitlines() if file.exists() else []
+        self.results = {result.key: result for result in map(_result_of, lines)}
 
     def served(self) -> ServedDevice:
         return self.measurer.served()
 
     def measure(self, tasks: Sequence[KernelTask]) -> Iterator[KernelResult]:
         new = [task for task in tasks if task.key not in self.results]
-        self.results.update((result.key, result) for result in self.measurer.measure(new))
+        for result in self.measurer.measure(new):
+            self.results[result.key] = result
+            with self.file.open("a") as file:
+                file.write(json.dumps(asdict(result)) + "\n")
         return (self.results[task.key] for task in tasks)
 
 
-def search(
-    name: str, candidates: Candidates, oracle: KernelOracle, budget: int, seed: int
-) -> tuple[float, int, list[tuple[int, float]]]:
-    """Milliseconds of the best partition's kernels, kernels measured for it, and both along the way."""
+def _result_of(line: str) -> KernelResult:
+    values = json.loads(line)
+    kind = values["error_kind"] and ErrorKind(values["error_kind"])
+    return KernelResult(**values | {"error_kind": kind, "times_ms": tuple(values["times_ms"])})
+
+
+def search(name: str, candidates: Candidates, oracle: KernelOracle, budget: int, seed: int) -> Curve:
+    """Search the best partition of a model, the default one first."""
     along: list[tuple[int, float]] = []
+    before = oracle.measured
 
     def follow(problem: Problem) -> None:
-        along.append((len(oracle.answers), problem.best_ms))
+        along.append((oracle.measured - before, problem.best_ms))
 
     problem = problem_of(candidates.models[-1], oracle, rule_set("open"), Budget(budget), on_progress=follow)
     problem.cost_default()
     strategy("annealing")(problem, np.random.default_rng(seed))
     follow(problem)
-    return problem.best_ms, len(oracle.answers), along
+    return along
+
+
+def model_without(name: str, data: Dataset, plans: Sequence[Sequence[str]], folder: Path) -> CostModel:
+    """A cost model that has not seen a model, nor a kernel that plans of it have; kept in the folder."""
+    file = folder / f"{name}.model"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        CostModel.fit(split(data, name, plans)[0]).save(file)
+    return CostModel.load(file)
+
+
+def measurements_until(curve: Curve, ms: float) -> float:
+    """Measurements after which a search had a plan that takes no more; ``inf`` if it never had."""
+    return next((count for count, best_ms in curve if best_ms <= ms), math.inf)
+
+
+def summary(curves: Mapping[str, Curve]) -> Table:
+    """What the searches of each model gave, means of its seeds; how soon they were as good are medians."""
+    table = Table(title="annealing", title_justify="left")
+    for column in ("model", "seeds", "ms, all measured", "measurements", "as good after", "ms with the model, ratio",
+                   "measurements", "as good after", "share of all"):  # fmt: skip
+        table.add_column(column, justify="left" if column == "model" else "right")
+    for name in dict.fromkeys(key.split()[0] for key in curves):
+        seeds = [key.split()[1] for key in curves if key.split()[::2] == [name, _WAYS[1]]]
+        if not seeds:
+            continue
+        everything, predicted = ([curves[f"{name} {seed} {way}"] for seed in seeds] for way in _WAYS)
+        all_count, all_ms = np.array([curve[-1] for curve in everything]).T
+        count, ms = np.array([curve[-1] for curve in predicted]).T
+        goals = (_AS_GOOD * all_ms).tolist()
+        without, until = (
+            np.array([measurements_until(curve, goal) for curve, goal in zip(curves_of_way, goals, strict=True)])
+            for curves_of_way in (everything, predicted)
+        )
+        table.add_row(name, f"{len(seeds)}", f"{all_ms.mean():.4f}", f"{all_count.mean():.0f}",
+                      f"{np.median(without):.0f}", f"{np.mean(ms / all_ms):.3f}", f"{count.mean():.0f}",
+                      f"{np.median(until):.0f}", f"{np.median(until / all_count):.2f}")  # fmt: skip
+    return table
 
 
 def main() -> None:
     """Print the table, and write and plot what was found along the way."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=MODELS, metavar="MODEL")
-    parser.add_argument("--kernels", type=Path, default=Path("build/kernels.jsonl"), help="to learn from")
-    parser.add_argument("--curves", type=Path, default=Path("build/fewer_measurements.json"))
+    parser.add_argument("--kernels", type=Path, default=SHIPPED, help="to learn from; default: what ships")
+    parser.add_argument("--folder", type=Path, default=Path("build/fewer_measurements"), help="default: %(default)s")
     parser.add_argument("--plot", type=Path, default=Path("build/plots/fewer_measurements.png"))
     parser.add_argument("--budget", type=int, default=150)
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
     target = as_target("native")
-    records = kernels_of(args.kernels)
-    data, plans = dataset(records), json.loads(plans_file(args.kernels).read_text())
-    console, curves = Console(width=160), {}
-    table = Table(title=f"annealing, {args.budget} kernels, {args.seeds} seeds", title_justify="left")
-    for column in ("model", "ms, all measured", "ms, with the model", "ratio", "measured", "with the model", "share"):
-        table.add_column(column, justify="left" if column == "model" else "right")
+    data, plans = dataset(kernels_of(args.kernels)), plans_of(args.kernels)
+    console, file = Console(width=160), args.folder / f"budget{args.budget}.json"
+    regressors = {name: model_without(name, data, plans.get(name, []), args.folder) for name in args.models}
+    curves: dict[str, Curve] = json.loads(file.read_text()) if file.exists() else {}
     with Measurer(target=str(target)) as real:
-        measurer = cast(Measurer, Remembering(real))
+        measurer = cast(Measurer, Remembering(real, args.folder / "measured.jsonl"))
         for name in args.models:
+            missing = [
+                (seed, way) for seed in range(args.seeds) for way in _WAYS if f"{name} {seed} {way}" not in curves
+            ]
+            if not missing:
+                continue
             zoo = load(name)
             candidates = Candidates.prepare(zoo.mod, zoo.params, target, vary=True, known={})
-            regressor = CostModel.fit(split(data, name, plans.get(name, []))[0])
-            rows = []
-            for seed in range(args.seeds):
-                for predicted in (False, True):
-                    log = TuningLog(Path(tempfile.mkdtemp()) / "log.jsonl")
+            os.sched_setaffinity(0, CORES)  # TVM may have bound this thread to one core, which workers would inherit
+            for seed, way in missing:
+                with tempfile.TemporaryDirectory() as log_folder:
+                    log = TuningLog(Path(log_folder) / "log.jsonl")
                     oracle = KernelOracle(str(target), measurer, log, model=name)
                     measure_probes(oracle)
-                    if predicted:
-                        oracle.predictor = Predictor(regressor, str(target), host_cpu(), log.kernel_records)
-                    ms, count, along = search(name, candidates, oracle, args.budget, seed)
-                    rows.append((ms, count))
-                    curves[f"{name} {seed} {'predicted' if predicted else 'measured'}"] = along
-            (all_ms, all_count), (ms, count) = np.mean(rows[::2], axis=0), np.mean(rows[1::2], axis=0)
-            table.add_row(name, f"{all_ms:.4f}", f"{ms:.4f}", f"{ms / all_ms:.3f}", f"{all_count:.0f}",
-                          f"{count:.0f}", f"{count / all_count:.2f}")  # fmt: skip
-            console.print(table)  # it takes minutes for each model
-            args.curves.write_text(json.dumps(curves))
+                    if way == "predicted":
+                        oracle.predictor = Predictor(regressors[name], str(target), host_cpu(), log.kernel_records)
+                    curves[f"{name} {seed} {way}"] = search(name, candidates, oracle, args.budget, seed)
+                write_whole(file, json.dumps(curves).encode())
+                console.print(f"{name} {seed} {way}: {curves[f'{name} {seed} {way}'][-1]}", highlight=False)
+    console.print(summary(curves))
     search_curves(args.plot, curves)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,7 +15,11 @@ from benchmarks import cost_model
 from benchmarks.cost_model import learning_curve, split
 from benchmarks.cost_model_plots import search_curves
 from benchmarks.cost_model_ways import WAYS
+from benchmarks.fewer_measurements import Remembering, measurements_until, summary
 from cost_model.dataset import dataset
+from cost_model.kernel_result import ErrorKind, KernelResult, failed_result, timed_result
+from cost_model.kernel_task import KernelTask
+from cost_model.measure import Measurer
 from tests.cost_model.test_predictor import records
 from tuning_logs.files import kernels_of
 
@@ -48,6 +54,24 @@ def test_the_comparison_is_printed_and_plotted(
     assert written == dict.fromkeys(names | {"learning_curve"}, PNG)
 
 
+def test_what_was_predicted_before_is_not_predicted_again(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--ways", "roofline", "linear", "--folder", str(tmp_path / "kept"), "--plots", str(tmp_path / "plots")]
+    cost_model.main([str(log), *options])
+    first = capsys.readouterr().out
+    cost_model.main([str(log), *options])
+    assert capsys.readouterr().out == first
+    with np.load(tmp_path / "kept" / "a.npz") as kept:
+        np.savez(tmp_path / "kept" / "a.npz", **{way: kept[way] * 2 for way in kept.files})
+    cost_model.main([str(log), *options])
+    changed = capsys.readouterr().out
+    assert [line for line in changed.splitlines() if line.startswith("b, ")] == [
+        line for line in first.splitlines() if line.startswith("b, ")
+    ]
+    assert changed != first
+
+
 def test_a_target_can_be_left_out_of_two_and_not_of_one(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [str(log), "--ways", "linear", "--leave-out", "target", "--plots", str(log.parent / "plots")]
     with pytest.raises(SystemExit, match=r"kernels of one target only .*: `tvm-go log merge` it with one of another"):
@@ -68,6 +92,42 @@ def test_a_learning_curve_ends_at_all_kernels(log: Path) -> None:
     assert curve[:, 0].tolist() == [5, 10, everything]
     assert (curve[:, 1] >= 0).all()
     assert (np.abs(curve[:, 2]) <= 1).all()
+
+
+def test_a_search_is_as_good_once_its_best_plan_takes_no_more() -> None:
+    curve = [(4, float("inf")), (9, 5.0), (12, 4.0), (30, 4.0)]
+    assert [measurements_until(curve, ms) for ms in (5.0, 4.5, 4.0)] == [9, 12, 12]
+    assert measurements_until(curve, 3.9) == float("inf")
+
+
+def test_searches_are_summed_up_where_both_were_done() -> None:
+    curves = {
+        "net 0 measured": [(100, 8.0), (200, 4.0)],
+        "net 0 predicted": [(20, 8.0), (50, 4.02), (80, 4.02)],
+        "net 1 measured": [(100, 8.0)],
+        "other 0 measured": [(5, 1.0)],
+    }
+    table = summary(curves)
+    assert [list(column.cells) for column in table.columns] == [
+        [cell] for cell in ("net", "1", "4.0000", "200", "200", "1.005", "80", "50", "0.25")
+    ]
+
+
+def test_results_are_measured_once_and_kept(tmp_path: Path) -> None:
+    good = timed_result(key="a", times_ms=(1.0, 2.0, 3.0), numerics="ok", max_error=0.0, build_s=0.1, run_s=0.2)
+    bad = failed_result(key="b", error_kind=ErrorKind.RUN_CRASH, error_msg="gone", max_error=1.0)
+    asked: list[list[str]] = []
+
+    class Given:
+        def measure(self, tasks: Sequence[KernelTask]) -> list[KernelResult]:
+            asked.append([task.key for task in tasks])
+            return [{"a": good, "b": bad}[task.key] for task in tasks]
+
+    a, b = (KernelTask(key, "", 1) for key in "ab")
+    for tasks in ([a], [b, a], [a, b]):
+        measurer = Remembering(cast(Measurer, Given()), tmp_path / "measured.jsonl")
+        assert list(measurer.measure(tasks)) == [{"a": good, "b": bad}[task.key] for task in tasks]
+    assert asked == [["a"], ["b"], []]
 
 
 def test_searches_are_plotted(tmp_path: Path) -> None:
