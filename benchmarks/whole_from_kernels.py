@@ -3,12 +3,13 @@
 For the plans that `benchmarks.end_to_end` made. The whole, in a process of its own, and all kernels one by one are
 timed in turns, for what shares the machine with us comes and goes. A kernel that is timed alone finds its weights in
 the cache, and nobody walks from kernel to kernel: what these two cost is measured once, on chains of softmax and of
-dense layers, and added.
+dense layers, and added. Started again with the same folder, it measures only what is missing.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import tempfile
@@ -31,6 +32,7 @@ from cost_model.config import MeasureConfig
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
 from tuning_logs import TuningLog
+from tuning_logs.files import write_whole
 from tvm_go.graph import ValueKind
 from tvm_go.lowering import TE
 from tvm_go.model import Model
@@ -114,6 +116,24 @@ class Case:
             return Parts(sum(map(oracle.best_ms, paid)), len(paid), int(graph.value_bytes[constants].sum()))
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Times of cases, kept in a file: what stands there is not measured again."""
+
+    file: Path
+    rounds: int
+
+    def times(self, label: str, case: Callable[[], Case]) -> tuple[float, Parts]:
+        """As :meth:`Case.times`."""
+        known = json.loads(self.file.read_text()) if self.file.exists() else {}
+        if label not in known:
+            whole_ms, parts = case().times(self.rounds)
+            known[label] = [whole_ms, *parts]
+            write_whole(self.file, json.dumps(known).encode())
+        whole_ms, *of_parts = known[label]
+        return whole_ms, Parts(*of_parts)
+
+
 def case_of(name: str, plan_file: Path) -> Case:
     """A model of the zoo by a plan file."""
     return Case(zoo.load(name), GraphPlan.load(plan_file), peers.planned_build(name, "plan", plan_file).prepare)
@@ -149,13 +169,13 @@ def chain_case(layers: int, folder: Path) -> Case:
     return Case(model, GraphPlan.load(plan_file), partial(run_chain, layers, plan_file))
 
 
-def between(folder: Path, rounds: int) -> Between:
+def between(folder: Path, measured: Measured) -> Between:
     """Measure what comes beside kernels."""
-    whole_ms, parts = chain_case(0, folder).times(rounds)
+    whole_ms, parts = measured.times("chain 0", partial(chain_case, 0, folder))
     launch_ms = max(whole_ms - parts.ms, 0.0) / parts.kernels
     sizes, lost_ms = [], []
     for layers in _LAYERS:
-        whole_ms, parts = chain_case(layers, folder).times(rounds)
+        whole_ms, parts = measured.times(f"chain {layers}", partial(chain_case, layers, folder))
         sizes.append(float(layers * _WIDTH * _WIDTH * _FLOAT_BYTES))
         lost_ms.append(max(whole_ms - parts.ms - parts.kernels * launch_ms, 0.0))
     return Between(launch_ms, sizes, lost_ms)
@@ -169,7 +189,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="turns of each; default: %(default)s")
     args = parser.parse_args()
     console = Console(width=160)
-    beside = between(args.folder, args.rounds)
+    measured = Measured(args.folder / "whole_from_kernels.json", args.rounds)
+    beside = between(args.folder, measured)
     console.print(
         f"from kernel to kernel {1e3 * beside.launch_ms:.2f} us; weights lost from the cache:", highlight=False
     )
@@ -180,14 +201,15 @@ def main() -> None:
         table.add_column(column, justify="left" if column == "model" else "right")
     errors = []
     for name in args.models:
-        measured, parts = case_of(name, args.folder / f"{name}.plan_with_records.plan.json").times(args.rounds)
+        plan_file = args.folder / f"{name}.plan_with_records.plan.json"
+        whole_ms, parts = measured.times(name, partial(case_of, name, plan_file))
         expected = beside.whole_ms(parts)
-        errors.append(abs(expected / measured - 1))
+        errors.append(abs(expected / whole_ms - 1))
         cells = [f"{parts.kernels}", f"{parts.constant_bytes / 2**20:.1f}"]
         for ms in (parts.ms, expected):
-            cells += [f"{ms:.3f}", f"{100 * (ms / measured - 1):+.1f} %"]
-        table.add_row(name, f"{measured:.3f}", *cells)
-        console.print(name, f"{measured:.3f}", *cells, highlight=False)
+            cells += [f"{ms:.3f}", f"{100 * (ms / whole_ms - 1):+.1f} %"]
+        table.add_row(name, f"{whole_ms:.3f}", *cells)
+        console.print(name, f"{whole_ms:.3f}", *cells, highlight=False)
     console.print(table)
     console.print(
         f"within 10 %: {sum(error <= 0.1 for error in errors)} of {len(errors)}; median {np.median(errors):.1%}"
