@@ -1,8 +1,8 @@
 """Models on a CPU and an OpenCL device together: `python -m benchmarks.devices [MODEL...]`.
 
 Each model is planned for both devices, with all cores and full vectors on the CPU's side and again with a CPU that is
-slowed down (one thread, generic x86), where the choice is real. Every build is timed in turns with `relay.build` for
-the CPU. Needs an OpenCL device here, such as PoCL's, and TVM's runtime with OpenCL (tools/opencl,
+slowed down (one thread, generic x86), where the choice is real. All builds of a model are timed in turns, in one
+session. Needs an OpenCL device here, such as PoCL's, and TVM's runtime with OpenCL (tools/opencl,
 tools/build_opencl_runtime). Logs are kept: started again, it measures only what is missing.
 """
 
@@ -13,7 +13,6 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,39 +23,34 @@ from rich.table import Table
 from tvm import relay
 
 from benchmarks import zoo
-from cost_model.child import ChildFailure, ChildProcess
-from cost_model.rpc import RpcAddress, RpcConnection, close_session, open_session
-from cost_model.whole_model import compare_whole
+from benchmarks.builds_in_turns import Written, time_builds
+from cost_model.links import links_of
+from cost_model.measure import Measurer
+from cost_model.rpc import RpcConnection
+from cost_model.served_device import together
+from cost_model.whole_model import WholeBuild
 from relay_passes.dataflow import read
-from relay_passes.export import export_library
-from relay_passes.library import build_in_folder, loader_on, write_module
+from relay_passes.library import write_module
 from relay_passes.prepare import prepare_base
 from relay_passes.target_set import TargetSet
 from relay_passes.variants import plain
-from relay_passes.verify import verify
 from tuning_logs import KernelRecord, PlanRecord, TuningLog
-from tvm_go.kernels import kernel_keys
+from tvm_go.device_search import machine_of
+from tvm_go.kernels import free_kernels, paid_keys
 from tvm_go.lowering import TE, Lowering
 from tvm_go.model import Model
+from tvm_go.placing import place
 from tvm_go.plan import GraphPlan
+from tvm_go.simulate.from_kernels import from_kernels
 from tvm_go.tuning import tune_graph
 
-MODELS = ("squeezenet", "shufflenet", "bert2", "vit_tiny", "lstm", "physics")
+MODELS = ("squeezenet", "bert2", "mixer", "lstm", "crnn", "centernet")
 SETTINGS = {"full": ("cpu=native, opencl=opencl", None), "slow": ("cpu=llvm, opencl=opencl", "1")}
 """Target set, and how many threads TVM's CPU kernels have (None for all cores); OpenCL has all cores in both."""
 
 _THREADS = "TVM_NUM_THREADS"
-_TIMEOUT_S = 900.0
-_COLUMNS = (
-    "relay.build",
-    "CPU plan",
-    "all OpenCL",
-    "relay.build, both",
-    "our plan",
-    "predicted",
-    "copies",
-    "on OpenCL",
-)
+_BUILDS = ("relay.build", "CPU plan", "all OpenCL", "relay.build, both", "exact", "our plan")
+_COLUMNS = (*_BUILDS, "predicted", "relay.build, predicted", "copies", "on OpenCL")
 
 Row = dict[str, float | str]
 
@@ -74,126 +68,120 @@ def measure(name: str, setting: str, folder: Path, budget: int) -> Row:
     result = tune_graph(model.mod, model.params, target=text, log=log, name=name, budget=budget)
     seconds = time.perf_counter() - start
     result.plan.save(folder / f"{name}.{setting}.plan.json")
-    on_host = _on_host(log, targets)
-    with RpcConnection(devices=targets.names) as connection:
-        found: Row = {
-            "relay.build": result.default_ms,
-            "CPU plan": max(on_host[-1].default_ms / on_host[-1].plan_ms, 1.0),
-            "all OpenCL": _all_opencl(model, targets, connection, log),
-            "relay.build, both": _stock(model, targets, connection),
-            "our plan": result.speedup,
-        }
-    for column in ("CPU plan", "all OpenCL", "relay.build, both", "our plan"):
-        factor = found[column]
-        found[column] = result.default_ms / factor if isinstance(factor, float) else factor
+    with RpcConnection(devices=targets.names) as connection, tempfile.TemporaryDirectory(prefix="tvm-go-") as root:
+        builds = builds_of(model, targets, connection, log, result.plan)
+        written = {}
+        for label, build in builds.items():
+            place_of = Path(root) / label.replace(" ", "-")
+            place_of.mkdir()
+            written[label] = _write(build, targets, place_of)
+        (stock := Path(root) / "stock").mkdir()
+        (stock / "module.json").write_text(tvm.ir.save_json(model.mod))
+        (stock / "weights.params").write_bytes(relay.save_param_dict(model.params))
+        written["relay.build, both"] = Written(stock, targets.names, stock=True)
+        inputs = zoo.input_values(model.mod, 0, model.params)
+        found = time_builds(written, targets.targets, connection.address(), inputs, Path(root))
+    on_opencl = [found.pop(label) for label in list(found) if label.startswith("all OpenCL")]
+    times = [one for one in on_opencl if isinstance(one, float)]
+    found["all OpenCL"] = min(times) if times else on_opencl[0]
     details = result.plan.provenance
     placed = bool(result.plan.device.any())
     expected = details["predicted_ms"] if placed else details["sum_of_kernels_ms"]
     return found | {
         "predicted": float(expected),
+        "relay.build, predicted": _default_ms(log, targets.host, builds["relay.build"]),
         "copies": float(details["copies"]) if placed else 0.0,
         "on OpenCL": float(result.plan.device.sum()),
         "seconds": seconds,
     }
 
 
-def _all_opencl(model: zoo.ZooModel, targets: TargetSet, connection: RpcConnection, log: Path) -> float | str:
-    """How many times faster than the CPU's default all kernels on the other device are; or why they fail.
+def builds_of(
+    model: zoo.ZooModel, targets: TargetSet, connection: RpcConnection, log: Path, plan: GraphPlan
+) -> dict[str, WholeBuild]:
+    """What is compared, TVM's default for the CPU first.
 
-    The better of FuseOps' kernels in the forms of front ends, and the kernels and forms of the best plan for the CPU;
-    each kernel in the best lowering that was measured there.
+    All on OpenCL there are two: FuseOps' kernels in the forms of front ends, and the kernels and forms of the best plan
+    for the CPU. "exact" is what a search of back ends for given kernels finds at best (Jeon et al., "Collage", 2022):
+    FuseOps' kernels in the forms of front ends, placed by a minimum cut, each in its best lowering.
     """
     base = prepare_base(model.mod, model.params, target=targets.host)
     default = Model.with_variants(base, None, targets.host)
     written = Model.with_variants(base, plain(base, targets.host), targets.host)
-    own = GraphPlan.from_json(_on_host(log, targets)[-1].plan)
-    forms = own.variants_of(len(read(base).calls))
-    tuned = Model.with_variants(base, forms, targets.host)
-    best = _best_lowerings(log, str(targets.targets[1]))
-    found: list[float] = []
-    error = ""
-    for one, kernel in ((written, written.default), (tuned, own.kernel)):
-        lowering = [best.get(key, TE) for key in kernel_keys(one.graph, kernel)]
-        plan = one.plan(kernel, own.rules, lowering)
-        plan = replace(plan, target=targets.text, device=np.ones(plan.num_kernels, dtype=np.int32))
-        outcome = compare_whole(
-            default.build_of(default.plan(default.default, "tvm")),
-            one.build_of(plan),
-            targets=targets,
-            connection=connection,
-            most_loads=1,
-        )
-        if outcome.verification is None:
-            error = outcome.error
-        else:
-            found.append(outcome.verification.timing.ratio)
-    return max(found) if found else error
+    own = _best_on_host(log, targets)
+    tuned = Model.with_variants(base, own.variants_of(len(read(base).calls)), targets.host)
+    found = Model.with_variants(base, plan.variants_of(len(read(base).calls)), targets.host)
+    best = [_best_lowerings(log, str(target)) for target in targets.targets]
+
+    def on(one: Model, kernel: np.ndarray, rules: str, device: np.ndarray) -> WholeBuild:
+        keys = paid_keys(one.graph, kernel)
+        lowering = [best[where].get(key, (TE, np.inf))[0] for key, where in zip(keys, device.tolist(), strict=True)]
+        return one.build_of(replace(one.plan(kernel, rules, lowering), target=targets.text, device=device))
+
+    everywhere = [np.ones(int(kernel.max()) + 1, dtype=np.int32) for kernel in (written.default, own.kernel)]
+    cut = _cut(written, targets, connection, log, best)
+    return {
+        "relay.build": default.build_of(default.plan(default.default, "tvm")),
+        "CPU plan": tuned.build_of(own),
+        "all OpenCL, written": on(written, written.default, "tvm", everywhere[0]),
+        "all OpenCL, tuned": on(tuned, own.kernel, own.rules, everywhere[1]),
+        "exact": on(written, written.default, "tvm", cut),
+        "our plan": found.build_of(plan),
+    }
 
 
-def _on_host(log: Path, targets: TargetSet) -> list[PlanRecord]:
+def _cut(
+    model: Model,
+    targets: TargetSet,
+    connection: RpcConnection,
+    log: Path,
+    best: list[dict[str, tuple[Lowering, float]]],
+) -> np.ndarray:
+    """Device of each of FuseOps' kernels, int32 [K], for which kernels and copies take least."""
+    with (
+        Measurer(target=targets.host, connection=connection) as host,
+        Measurer(target=targets.targets[1], connection=connection) as other,
+    ):
+        links = links_of(targets, connection, TuningLog(log), together([host.served(), other.served()]))
+    keys = paid_keys(model.graph, model.default)
+    views = free_kernels(model.graph, model.default)
+    ms = np.array([[one.get(key, (TE, np.inf))[1] for one in best] for key in keys])
+    ms[[not key for key in keys]] = (0.0, np.inf)  # compiled for the host already
+    ms[views] = 0.0
+    ms[:, 1] = np.maximum(ms[:, 1], np.where(views, 0.0, links.launch_ms[1]))
+    machine = machine_of(targets, links)
+    kernels = from_kernels(model.graph, model.default, ms, targets.names)
+    return kernels.device_of(place(kernels.workload, machine, "sequential", strategy="min_cut").device)
+
+
+def _default_ms(log: Path, target: tvm.target.Target, default: WholeBuild) -> float:
+    """The sum of TVM's own kernels as they were measured: what a machine's speed has changed by since shows in it."""
+    records = [one for one in TuningLog(log).load() if isinstance(one, KernelRecord) and one.target == str(target)]
+    ms = {one.key: one.median_ms for one in records if one.succeeded and one.lowering == TE.to_text()}
+    return sum(ms[key] for key in paid_keys(default.graph, default.kernel) if key)
+
+
+def _write(build: WholeBuild, targets: TargetSet, folder: Path) -> Written:
+    devices = targets.names[:1] if build.on_host else targets.names
+    write_module(
+        *(build.mod, build.flow, build.graph, build.kernel, folder, build.lowering),
+        device=build.device,
+        devices=devices,
+    )
+    return Written(folder, devices)
+
+
+def _best_on_host(log: Path, targets: TargetSet) -> GraphPlan:
     """What was found of plans all on the CPU."""
     records = [one for one in TuningLog(log).load() if isinstance(one, PlanRecord) and one.target == targets.text]
-    return [one for one in records if not GraphPlan.from_json(one.plan).device.any()]
+    return [plan for one in records if not (plan := GraphPlan.from_json(one.plan)).device.any()][-1]
 
 
-def _best_lowerings(log: Path, target: str) -> dict[str, Lowering]:
-    """By kernel, the lowering that was fastest on a device."""
+def _best_lowerings(log: Path, target: str) -> dict[str, tuple[Lowering, float]]:
+    """By kernel, the lowering that was fastest on a device, and its milliseconds."""
     records = [one for one in TuningLog(log).load() if isinstance(one, KernelRecord) and one.target == target]
     slowest_first = sorted((one for one in records if one.succeeded), key=lambda one: -one.median_ms)
-    return {one.key: Lowering.from_text(one.lowering) for one in slowest_first}
-
-
-def _stock(model: zoo.ZooModel, targets: TargetSet, connection: RpcConnection) -> float | str:
-    """How many times faster than the CPU's default `relay.build` is if it is given both targets and nothing else."""
-    base = prepare_base(model.mod, model.params, target=targets.host)
-    default = Model.with_variants(base, None, targets.host)
-    jsons = [tvm.ir.save_json(target) for target in targets.targets]
-    with tempfile.TemporaryDirectory(prefix="tvm-go-stock-") as root:
-        folders = [Path(root) / name for name in ("default", "stock")]
-        for folder in folders:
-            folder.mkdir()
-        write_module(default.mod, default.flow, default.graph, default.default, folders[0])
-        (folders[1] / "module.json").write_text(tvm.ir.save_json(model.mod))
-        (folders[1] / "weights.params").write_bytes(relay.save_param_dict(model.params))
-        child = ChildProcess(name="stock", work_dir=Path(root))
-        try:
-            child.call(build_in_folder, str(folders[0]), jsons[0], timeout_s=_TIMEOUT_S)
-            child.call(_build_stock, str(folders[1]), jsons, timeout_s=_TIMEOUT_S)
-            inputs = zoo.input_values(model.mod, 0, model.params)
-            where = (connection.address(), targets.names, list(map(str, folders)), inputs)
-            return child.call(_ratio_on, *where, timeout_s=_TIMEOUT_S)
-        except (ChildFailure, tvm.TVMError, RuntimeError) as error:
-            return str(error).strip().splitlines()[-1]
-        finally:
-            child.close()
-
-
-def _build_stock(folder: str, jsons: Sequence[str]) -> None:
-    """Runs in a child: `relay.build` with several targets, left to itself."""
-    place = Path(folder)
-    targets = [tvm.ir.load_json(text) for text in jsons]
-    mod = tvm.ir.load_json((place / "module.json").read_text())
-    params = relay.load_param_dict((place / "weights.params").read_bytes())
-    with tvm.transform.PassContext(opt_level=3):
-        factory = relay.build(mod, targets, params=params)
-    export_library(factory.get_lib(), place / "library.so", targets[0])
-    (place / "graph.json").write_text(factory.get_graph_json())
-    (place / "graph.params").write_bytes(relay.save_param_dict(factory.get_params()))
-
-
-def _ratio_on(
-    address: RpcAddress, names: Sequence[str], folders: Sequence[str], inputs: dict[str, np.ndarray]
-) -> float | str:
-    """Runs in a child: time two builds in turns; the second has all devices."""
-    session = open_session(address, session_timeout_s=_TIMEOUT_S)
-    try:
-        devices = [session.device(name, 0) for name in names]
-        default = loader_on(session, Path(folders[0]), devices[:1], "default.so")
-        stock = loader_on(session, Path(folders[1]), devices, "stock.so")
-        found = verify(default, stock, inputs, devices[0], most_loads=1)
-        return found.timing.ratio if found.numerics != "wrong" else "wrong numbers"
-    finally:
-        close_session(session)
+    return {one.key: (Lowering.from_text(one.lowering), one.median_ms) for one in slowest_first}
 
 
 def table(rows: dict[tuple[str, str], Row]) -> Table:
@@ -220,14 +208,15 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("build/devices"), help="of logs and plans")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
-    console = Console(width=160)
+    console = Console(width=180)
+    figures = args.folder / "figures.json"  # of all runs so far
+    known: dict[str, Row] = json.loads(figures.read_text()) if figures.exists() else {}
     rows: dict[tuple[str, str], Row] = {}
     for setting in args.settings:
         for name in args.models:
-            rows[name, setting] = measure(name, setting, args.folder, args.budget)
+            rows[name, setting] = known[f"{name} {setting}"] = measure(name, setting, args.folder, args.budget)
             console.print(name, setting, rows[name, setting], highlight=False)
-            figures = {f"{name} {setting}": row for (name, setting), row in rows.items()}
-            (args.folder / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
+            figures.write_text(json.dumps(known, indent=1) + "\n")
     console.print(table(rows))
 
 

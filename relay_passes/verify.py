@@ -104,13 +104,13 @@ def verify(
         else:
             default = load_default()
             plan = load_plan()
-        expected, actual = _outputs(default, inputs), _outputs(plan, inputs)
+        expected, actual = outputs(default, inputs), outputs(plan, inputs)
         verdicts = [compare(*arrays) for arrays in zip(actual, expected, strict=True)]
         max_error = max(max_error, *(error for _, error in verdicts))
         if not all(ok for ok, _ in verdicts) and numerics != "wrong":
             within = within_rounding(actual, expected, _samples(default, inputs))
             numerics = "sensitive" if within else "wrong"
-        loads.append(time_in_turns(_clock(default, device), _clock(plan, device)))
+        loads.append(time_in_turns(clock(default, device), clock(plan, device)))
     return Verification(numerics, max_error, summary(loads))
 
 
@@ -164,7 +164,8 @@ def summary(loads: Sequence[Sequence[tuple[float, float]]]) -> Timing:
     )
 
 
-def _outputs(executor: Any, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+def outputs(executor: Any, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """Run a graph executor once."""
     executor.set_input(**inputs)
     executor.run()
     return [executor.get_output(i).numpy() for i in range(executor.get_num_outputs())]
@@ -174,11 +175,13 @@ def _samples(executor: Any, inputs: dict[str, NDArray[Any]]) -> Iterator[list[ND
     """Outputs for inputs that are disturbed by some rounding errors, in the place of all that a model makes."""
     for seed in range(SAMPLES):
         disturb = disturbances(seed, _INPUT_UNITS)
-        yield _outputs(executor, {name: disturb(value) for name, value in inputs.items()})
+        yield outputs(executor, {name: disturb(value) for name, value in inputs.items()})
     executor.set_input(**inputs)
 
 
-def _clock(executor: Any, device: Any) -> Clock:
+def clock(executor: Any, device: Any) -> Clock:
+    """What tells the milliseconds of one run, mean over so many."""
+
     def run(number: int) -> float:
         return float(executor.module.time_evaluator("run", device, number=number, repeat=1)().mean * 1e3)
 
