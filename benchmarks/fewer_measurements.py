@@ -96,7 +96,7 @@ def search(name: str, candidates: Candidates, oracle: KernelOracle, budget: int,
     return along
 
 
-def model_without(name: str, data: Dataset, plans: Sequence[Sequence[str]], folder: Path) -> CostModel:
+def model_without(name: str, data: Dataset, plans: list[list[str]], folder: Path) -> CostModel:
     """A cost model that has not seen a model, nor a kernel that plans of it have; kept in the folder."""
     file = folder / f"{name}.model"
     if not file.exists():
