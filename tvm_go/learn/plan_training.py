@@ -129,10 +129,10 @@ def improve(
         Tasks alone stand for a policy that prefers nothing.
     """
     done = 0
-    scene, of = problem.scene(), problem.best
+    scene, shown = problem.scene(), problem.best
     while done < evaluations:
-        if problem.best is not of:
-            scene, of = problem.scene(), problem.best
+        if problem.best is not shown:
+            scene, shown = problem.scene(), problem.best
         count = min(samples, evaluations - done)
         if isinstance(policy, Policy):
             moves = draw_plan_moves(policy, scene, count, rng)

@@ -39,7 +39,8 @@ class Encoder(nn.Module):
         if batch.op_features.shape[1] != expected:
             raise UsageError(
                 f"this policy sees {expected} features of an op and a graph has {batch.op_features.shape[1]}; describe "
-                "it by `kernel_graph` for a policy that fuses, by `graph_input` for others"
+                "it by `plan_input` for a policy that improves plans, by `kernel_graph` for one that only fuses, by "
+                "`graph_input` for others"
             )
         x = self.input(torch.cat([batch.op_features, self.op_type(batch.op_type)], dim=-1))
         context = Context(self.input_pooling(x, batch), batch.graph_of_op)

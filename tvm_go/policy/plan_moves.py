@@ -64,6 +64,8 @@ class PlanDraft:
     sequences : mapping of str to int64 [Q, U]
         Orders of a task's units. The first two are by execution and depth first; of edges, by the ops that read
         them; then edges that are alike stand together.
+    actions : mapping of str to int
+        How many actions each task has.
     kernel_start : int64 [2, K + 1]
         Where each kernel begins in the first two orders of the ops.
     edge_start : int64 [2, N + 1]

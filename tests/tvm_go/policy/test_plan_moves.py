@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.tvm_go.simulate.planned import planned_graph, random_plan
 from tvm_go.errors import UsageError
-from tvm_go.policy import Policy, PolicyConfig
+from tvm_go.policy import Checkpoint, Policy, PolicyConfig, load_policy, save_policy
 from tvm_go.policy.plan_acting import Scene, draw_plan_moves, draw_random_moves, plan_move_scores
 from tvm_go.policy.plan_graph import PlanFrame, plan_input
 from tvm_go.policy.plan_moves import PlanDraft, Runs, run_scores
@@ -130,6 +132,20 @@ def test_what_the_policy_sees_is_finite_and_tells_plans_apart() -> None:
     assert not np.allclose(scene.graph.op_features, other.op_features)
     assert not np.allclose(choices.unit_features, others.unit_features)
     assert np.array_equal(choices.unit_features[:, 1] > 0, scene.draft.decisions["fusion"] == 1)
+
+
+def test_a_policy_from_a_checkpoint_draws_the_same_moves(tmp_path: Path) -> None:
+    policy, (_, scene) = Policy(SMALL, 3), scene_of(1)
+    save_policy(Checkpoint(policy), tmp_path / "policy.pt")
+    loaded = load_policy(tmp_path / "policy.pt", tasks=TASKS).policy
+    one, other = (draw_plan_moves(each, scene, 8, np.random.default_rng(0)) for each in (policy, loaded))
+    assert all(np.array_equal(one.decisions(scene.draft, task), other.decisions(scene.draft, task)) for task in TASKS)
+
+
+def test_a_policy_that_was_not_made_for_plans_says_how_to_describe_its_graphs() -> None:
+    policy = Policy(PolicyConfig(tasks=("placement",), width=16, heads=2, rounds=2))
+    with pytest.raises(UsageError, match="by `plan_input` for a policy that improves plans"):
+        draw_plan_moves(policy, scene_of(1)[1], 4, np.random.default_rng(0))
 
 
 def test_improving_plans_takes_two_rounds() -> None:
