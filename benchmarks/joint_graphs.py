@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tvm_go.graph import Int32, OpGraph, ValueKind
+from tvm_go.graph import Int32, OpGraph, ValueKind, vocabulary
 from tvm_go.graph_json import from_json, packed, to_json, unpacked
 
 FAMILIES: dict[str, tuple[str, ...]] = {
@@ -57,3 +58,39 @@ def batched(one: Graph, batch: int) -> Graph:
     larger = replace(graph, value_bytes=np.where(grows, graph.value_bytes * batch, graph.value_bytes),
                      flops=graph.flops * batch)  # fmt: skip
     return Graph(f"{one.name} x {batch}", larger, one.default)
+
+
+def together(one: Graph, other: Graph) -> Graph:
+    """Two models that are served at once, as one graph; TVM would run one after the other."""
+    a, b = one.graph, other.graph
+    words, fields = {}, {}
+    for vocabulary_of, number_of in (("op_names", "op_name"), ("attr_texts", "op_attrs"), ("dtypes", "value_dtype")):
+        known = getattr(a, vocabulary_of)
+        words[vocabulary_of], place = vocabulary(known + getattr(b, vocabulary_of))
+        fields[number_of] = place[_joined(a, b, number_of, len(known))]
+    inputs = sum(kind == ValueKind.INPUT for kind in a.value_kind.tolist())
+    index = np.where(b.value_kind == ValueKind.INPUT, b.value_index + inputs, b.value_index)
+    return Graph(
+        f"{one.name} + {other.name}",
+        OpGraph(
+            **words,
+            **fields,
+            **{name: _joined(a, b, name) for name in ("pattern", "flops", "free", "fixed", "value_kind", "shape_dims")},
+            **{name: _joined(a, b, name) for name in ("value_bytes", "value_scalar", "use_arg", "use_field")},
+            **{name: _joined(a, b, name, a.num_values) for name in ("use_value", "output_values")},
+            value_op=np.concatenate([a.value_op, np.where(b.value_op < 0, -1, b.value_op + a.num_ops)]).astype(
+                np.int32
+            ),
+            value_index=np.concatenate([a.value_index, index]).astype(np.int32),
+            value_shape_start=np.concatenate([a.value_shape_start, a.value_shape_start[-1] + b.value_shape_start[1:]]),
+            use_op=_joined(a, b, "use_op", a.num_ops),
+            input_names=(*a.input_names, *(f"{name} of the other" for name in b.input_names)),
+        ),
+        np.concatenate([one.default, other.default + one.default.max() + 1]).astype(np.int32),
+    )
+
+
+def _joined(a: OpGraph, b: OpGraph, field: str, step: int = 0) -> NDArray[Any]:
+    """A field of both graphs; that of the second goes up by a step."""
+    first, second = getattr(a, field), getattr(b, field)
+    return np.concatenate([first, second + step if step else second]).astype(first.dtype)

@@ -42,7 +42,7 @@ def speed_ups(rows: Sequence[Row], column: str, place: int) -> np.typing.NDArray
 
 
 def tables(rows: Sequence[Row], budgets: Sequence[int]) -> tuple[Table, Table, Table]:
-    """Means after each budget; by model after the last but two; what each task is worth in the last plans."""
+    """Means after each budget; by model after the middle one; what each task is worth in the last plans."""
     means = Table(
         "evaluations", *COLUMNS, "together / sequence", "95 % interval", "better, worse", title="default / found"
     )
@@ -55,7 +55,7 @@ def tables(rows: Sequence[Row], budgets: Sequence[int]) -> tuple[Table, Table, T
             "{:.3f} .. {:.3f}".format(*_interval(ratio)),
             f"{(ratio > 1.001).sum()}, {(ratio < 0.999).sum()} of {len(ratio)}",
         )
-    place = max(len(budgets) - 3, 0)
+    place = len(budgets) // 2
     by_model = Table(
         "model", "cases", "quick strategies", *COLUMNS, title=f"default / found, {budgets[place]} evaluations"
     )

@@ -1,12 +1,12 @@
 """Placement, fusion and order learned together or one by one: `python -m benchmarks.joint_tasks [--json]`.
 
-Models of the zoo on simulated machines of a host and one or three accelerators, drawn at random. A policy that decides
-in all three tasks is compared with three that decide in one each, which were trained with the other tasks as they are
-by default, and are applied in sequence: placement, fusion, order; or in turns, 16 evaluations each, again and again.
-Together the three had as many evaluations and steps of training as the one. By default every model is on the best
-device or in the best placement of quick strategies, has FuseOps' kernels, and runs in TVM's order. Each seed leaves out
-other families of models, draws machines anew, and trains all policies from scratch. Speed-ups over the default after
-equally many evaluations; geometric means.
+Models of the zoo, alone or two at once, on simulated machines of a host and one or three accelerators, drawn at random.
+A policy that decides in all three tasks is compared with three that decide in one each, which were trained with the
+other tasks as they are by default, and are applied in sequence: placement, fusion, order; or in turns, 16 evaluations
+each, again and again. Together the three had as many evaluations and steps of training as the one. By default every
+model is on the best device or in the best placement of quick strategies, has FuseOps' kernels, and runs in TVM's order.
+Each seed leaves out other families of models, draws machines anew, and trains all policies from scratch. Speed-ups over
+the default after equally many evaluations; geometric means.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from benchmarks.joint_graphs import FAMILIES, FOLDER, Graph, batched, graph_of
+from benchmarks.joint_graphs import FAMILIES, FOLDER, Graph, batched, graph_of, together
 from benchmarks.joint_tables import COLUMNS, Row, plot, tables
 from tvm_go.learn.plan_lessons import TASKS, PlanProblem, plan_lessons
 from tvm_go.learn.plan_training import PlanTraining, improve, train_plans
@@ -91,16 +91,19 @@ class Case:
 
 
 def draw_cases(graphs: Sequence[Graph], count: int, rng: np.random.Generator) -> list[Case]:
-    """Models in turn, each with a batch size and a machine at random."""
+    """Models in turn, each with a batch size and a machine at random; every other time with a second model."""
     cases = []
     for number in range(count):
         turn, which = divmod(number, len(graphs))
         one = batched(graphs[which], int(rng.choice(_BATCHES)))
+        pair = (turn // len(_DEVICES)) % 2 == 1
+        if pair:
+            one = together(one, batched(graphs[int(rng.integers(len(graphs)))], int(rng.choice(_BATCHES))))
         machine, specs = draw_machine(_DEVICES[turn % len(_DEVICES)], rng)
         planned = PlannedGraph(
             f"{one.name} on {machine.name} #{number}", one.graph, one.default, machine, specs, rule_set("wide")
         )
-        cases.append(_case(graphs[which].name, planned, rng))
+        cases.append(_case("two models" if pair else graphs[which].name, planned, rng))
     return cases
 
 
@@ -142,7 +145,7 @@ def rows_of(
     """
     cases = draw_cases(learned, effort.train_cases, np.random.default_rng([seed, 1]))
     share = 1 if in_full else len(TASKS)
-    together = trained(TASKS, cases, effort, effort.steps, seed)
+    all_tasks = trained(TASKS, cases, effort, effort.steps, seed)
     sequence = [
         trained((task,), cases[number % share :: share], effort, effort.steps // share, seed)
         for number, task in enumerate(TASKS)
@@ -153,7 +156,7 @@ def rows_of(
         (COLUMNS[1], [TASKS], False),
         (COLUMNS[2], sequence, False),
         (COLUMNS[3], sequence, True),
-        (COLUMNS[4], [together], False),
+        (COLUMNS[4], [all_tasks], False),
     ]
     for number, case in enumerate(
         draw_cases(held_out, effort.test_cases * len(held_out), np.random.default_rng([seed, 2]))

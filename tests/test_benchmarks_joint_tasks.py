@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.joint_graphs import FAMILIES, Graph, batched
+from benchmarks.joint_graphs import FAMILIES, Graph, batched, together
 from benchmarks.joint_tables import COLUMNS, Row, plot, speed_ups, tables
 from benchmarks.joint_tasks import FOLDS, Effort, rows_of
 from tests.tvm_go.simulate.planned import planned_graph
 from tvm_go.graph import ValueKind
+from tvm_go.kernels import kernel_keys
+from tvm_go.simulate.plans import PlannedGraph
 
 EFFORT = Effort(train_cases=3, test_cases=1, evaluations=64, steps=3, budgets=(6, 24))
 
@@ -58,3 +61,18 @@ def test_a_batch_makes_activations_and_arithmetic_larger_and_no_weights() -> Non
     constant = one.graph.value_kind == ValueKind.CONSTANT
     assert np.array_equal(more.graph.flops, 4 * one.graph.flops)
     assert np.array_equal(more.graph.value_bytes, np.where(constant, 1, 4) * one.graph.value_bytes)
+
+
+def test_two_models_on_one_device_take_the_sum_of_their_times_and_keep_their_kernels() -> None:
+    one, other = graph(1), graph(2)
+    both = together(one, other)
+    alone = planned_graph(1, 20)
+
+    def planned(of: Graph) -> PlannedGraph:
+        return replace(alone, graph=of.graph, default=of.default)
+
+    default = [planned(of).default_plan(np.zeros(of.graph.num_ops, dtype=np.int64), 0) for of in (one, other, both)]
+    ms = [planned(of).milliseconds(plan) for of, plan in zip((one, other, both), default, strict=True)]
+    assert ms[2] == pytest.approx(ms[0] + ms[1])
+    keys = [kernel_keys(of.graph, of.default) for of in (one, other, both)]
+    assert sorted(keys[2]) == sorted(keys[0] + keys[1])
