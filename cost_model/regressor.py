@@ -1,6 +1,6 @@
 """What a kernel takes that was never measured, and how sure that is.
 
-A sum of costs, and what graph networks and, for a small part, trees (XGBoost) expect it to leave over.
+A sum of costs, and what trees (XGBoost) and graph networks, half and half, expect it to leave over.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from tvm_go.atomic import write_atomically
 from tvm_go.errors import LogError, UsageError
 
 FORMAT, VERSION = "tvm-go cost model", 3
-_MEMBERS, _NETWORKS, _EPOCHS = 3, 4, 60
-_TREES_SHARE = 1 / 6  # of what is predicted: networks are better, but trees learn in no time while a search measures
+_MEMBERS, _NETWORKS, _EPOCHS = 5, 2, 60
 _TREES: dict[str, Any] = {
     "objective": "reg:absoluteerror", "eta": 0.06, "max_depth": 8, "min_child_weight": 2, "subsample": 0.8,
     "colsample_bytree": 0.4, "lambda": 1.0, "max_bin": 512, "tree_method": "hist",
@@ -102,7 +101,7 @@ class CostModel:
     def refit(self, data: Dataset) -> CostModel:
         """A model that has learned from more measurements; those of before count as far as it remembers them.
 
-        The trees alone learn. Only a share of what is predicted is theirs, so they take so many times what was missing.
+        The trees alone learn. Half of what is predicted is theirs, so they take twice what was missing.
         """
         worked = np.isfinite(data.ms)
         if not worked.any():
@@ -110,7 +109,7 @@ class CostModel:
         good = data.take(worked)
         rows, sums = _with_sums(self.additive, good.rows)
         left = np.log2(good.ms) - sums
-        left = (left - (1.0 - _TREES_SHARE) * self.by_networks(good).mean(axis=0)) / _TREES_SHARE
+        left = 2.0 * left - self.by_networks(good).mean(axis=0)
         trees = tuple(
             _train({**_TREES, "seed": member}, rows, left, _REFIT_ROUNDS, before)
             for member, before in enumerate(self.trees)
@@ -121,9 +120,9 @@ class CostModel:
         """Milliseconds of kernels."""
         if not len(inputs.rows):
             return Prediction(*(np.zeros(0) for _ in range(3)))
-        trees, networks = self.by_trees(inputs), self.by_networks(inputs)
-        middle = _TREES_SHARE * trees.mean(axis=0) + (1.0 - _TREES_SHARE) * networks.mean(axis=0)
-        variance = np.mean([np.square(members - middle).mean(axis=0) for members in (trees, networks)], axis=0)
+        halves = [self.by_trees(inputs), self.by_networks(inputs)]
+        middle = np.mean([half.mean(axis=0) for half in halves], axis=0)
+        variance = np.mean([np.square(half - middle).mean(axis=0) for half in halves], axis=0)
         failure = np.asarray(self.failure.predict(xgboost.DMatrix(inputs.rows)), dtype=np.float64)
         return Prediction(np.exp2(self.additive.predict(inputs.rows) + middle), np.sqrt(variance), failure)
 
