@@ -83,9 +83,10 @@ class ApplyBest:
         if records:
             default = Model.prepare(mod, params, devices.host).graph.structural_hash
             known = [one for one in records if one.provenance.get("default_workload", default) == default]
+            slower = {one.provenance.get("beat") for one in known}  # than another, timed in turns
             sure = any("default_workload" in one.provenance or one.workload == default for one in known)
             for record in sorted(known, key=_ratio):
-                if record.verdict == "faster" and record.succeeded:
+                if record.verdict == "faster" and record.succeeded and record.plan_key not in slower:
                     plan = GraphPlan.from_json(record.plan, f"a plan in {self.log.path}")
                     if _fits(plan, mod, params):
                         return plan

@@ -93,7 +93,7 @@ class DeviceSearch:
     ) -> list[Placed]:
         """Placements that may be the fastest as a whole, none has all kernels on the host.
 
-        The most hopeful comes first, then those all on one device, which predictions must not rule out.
+        The most hopeful comes first, then the best that is all on one device, which predictions must not rule out.
 
         Parameters
         ----------
@@ -121,7 +121,8 @@ class DeviceSearch:
         most_ms = _HOPEFUL * min(host_ms, *(one.predicted_ms for one in found))
         hopeful = {self.plan_of(one).key: one for one in found if one.device.any() and one.predicted_ms <= most_ms}
         ranked = sorted(hopeful.values(), key=lambda one: one.predicted_ms)
-        return sorted(ranked, key=lambda one: one is not ranked[0] and not one.device.all())
+        on_one = next((one for one in ranked if one.device.all()), None)
+        return sorted(ranked, key=lambda one: one is not ranked[0] and one is not on_one)
 
     def plan_of(self, placed: Placed, **provenance: Any) -> GraphPlan:
         """A placement as a plan, each kernel in the best lowering that was measured on its device."""
@@ -178,7 +179,7 @@ class DeviceSearch:
         kernels = from_kernels(model.graph, kernel, ms, self.targets.names)
         result = place(
             kernels.workload,
-            self._machine(),
+            machine_of(self.targets, self.links),
             "sequential",
             strategy=self.strategy,
             budget=PlacementBudget(_EVALUATIONS),
@@ -225,13 +226,15 @@ class DeviceSearch:
             ]
         return ms
 
-    def _machine(self) -> Machine:
-        count = len(self.targets.names)
-        return Machine(
-            self.targets.text,
-            tuple(Device(name, name) for name in self.targets.names),
-            self.links.bytes_per_ms,
-            self.links.latency_ms,
-            np.full((count, count), -1, dtype=np.int32),
-            overlap=False,
-        )
+
+def machine_of(targets: TargetSet, links: Links) -> Machine:
+    """The devices of a target set as a graph executor uses them: one after the other."""
+    count = len(targets.names)
+    return Machine(
+        targets.text,
+        tuple(Device(name, name) for name in targets.names),
+        links.bytes_per_ms,
+        links.latency_ms,
+        np.full((count, count), -1, dtype=np.int32),
+        overlap=False,
+    )

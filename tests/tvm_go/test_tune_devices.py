@@ -19,9 +19,11 @@ from cost_model.rpc import RpcConnection
 from cost_model.served_device import ServedDevice
 from relay_passes.target_set import TargetSet
 from tuning_logs import KernelRecord, PlanRecord, TuningLog
+from tvm_go.apply_best import ApplyBest
 from tvm_go.errors import UsageError
 from tvm_go.model import Model
 from tvm_go.plan import GraphPlan
+from tvm_go.tune_devices import PlacedPlan, faster_of
 from tvm_go.tuning import tune_graph
 
 TARGETS = TargetSet.parse("cpu=llvm, opencl=opencl")
@@ -82,6 +84,52 @@ def test_a_model_is_tuned_for_both_devices(opencl_server: RpcConfig, tmp_path: P
     if result.plan.device.any():
         assert result.plan.provenance["predicted_ms"] < result.plan.provenance["host_predicted_ms"]
         assert {line.device for line in result.kernels} <= {"cpu", "opencl"}
+
+
+def test_two_plans_are_timed_against_each_other_once(tmp_path: Path) -> None:
+    """And who lost is not applied, whatever it seemed to gain over the default."""
+    mod = rows_of_error_functions()
+    model = Model.prepare(mod, None, TARGETS.host)
+    alone = TargetSet.parse("llvm")
+    log = TuningLog(tmp_path / "log.jsonl")
+    contenders = []
+    for kernel in (model.default, np.arange(model.graph.num_ops, dtype=np.int32)):
+        plan = model.plan(kernel, "tvm")
+        record = replace(record_of(plan), plan_ms=1.0 + len(contenders))
+        log.append(record)
+        contenders.append(PlacedPlan(plan, model, record))
+    with RpcConnection() as connection:
+        winner = faster_of(*contenders, alone, log, connection, SERVED)
+    (loser,) = (one for one in contenders if one is not winner)
+    count = len(log.load())
+    nobody = RpcConnection(RpcConfig("127.0.0.1", 1, "nobody"))
+    for order in (contenders, contenders[::-1]):
+        assert faster_of(*order, alone, log, nobody, SERVED) is winner
+    assert len(log.load()) == count == 3
+    with ApplyBest(tmp_path / "log.jsonl") as best:
+        applied = best.plan(mod, None, alone)
+    assert applied is not None
+    assert applied.key == winner.plan.key != loser.plan.key
+
+
+def record_of(plan: GraphPlan) -> PlanRecord:
+    return PlanRecord(
+        plan_key=plan.key,
+        workload=plan.workload,
+        model="erf",
+        target=plan.target,
+        device_kind=SERVED.kind,
+        host_cpu=SERVED.model,
+        versions={},
+        default_ms=4.0,
+        plan_ms=1.0,
+        verdict="faster",
+        numerics="ok",
+        max_error=0.0,
+        kernels=plan.num_kernels,
+        plan=plan.to_json(),
+        provenance={},
+    )
 
 
 def test_a_plan_all_on_the_cpu_is_built_for_the_cpu_alone() -> None:
