@@ -92,19 +92,19 @@ def test_two_plans_are_timed_against_each_other_once(tmp_path: Path) -> None:
     model = Model.prepare(mod, None, TARGETS.host)
     alone = TargetSet.parse("llvm")
     log = TuningLog(tmp_path / "log.jsonl")
-    contenders = []
+    contenders: list[PlacedPlan] = []
     for kernel in (model.default, np.arange(model.graph.num_ops, dtype=np.int32)):
         plan = model.plan(kernel, "tvm")
         record = replace(record_of(plan), plan_ms=1.0 + len(contenders))
         log.append(record)
         contenders.append(PlacedPlan(plan, model, record))
     with RpcConnection() as connection:
-        winner = faster_of(*contenders, alone, log, connection, SERVED)
+        winner = faster_of(contenders[0], contenders[1], alone, log, connection, SERVED)
     (loser,) = (one for one in contenders if one is not winner)
     count = len(log.load())
     nobody = RpcConnection(RpcConfig("127.0.0.1", 1, "nobody"))
-    for order in (contenders, contenders[::-1]):
-        assert faster_of(*order, alone, log, nobody, SERVED) is winner
+    for one, other in ((winner, loser), (loser, winner)):
+        assert faster_of(one, other, alone, log, nobody, SERVED) is winner
     assert len(log.load()) == count == 3
     with ApplyBest(tmp_path / "log.jsonl") as best:
         applied = best.plan(mod, None, alone)
