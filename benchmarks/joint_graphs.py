@@ -63,31 +63,29 @@ def batched(one: Graph, batch: int) -> Graph:
 def together(one: Graph, other: Graph) -> Graph:
     """Two models that are served at once, as one graph; TVM would run one after the other."""
     a, b = one.graph, other.graph
-    words, fields = {}, {}
-    for vocabulary_of, number_of in (("op_names", "op_name"), ("attr_texts", "op_attrs"), ("dtypes", "value_dtype")):
-        known = getattr(a, vocabulary_of)
-        words[vocabulary_of], place = vocabulary(known + getattr(b, vocabulary_of))
-        fields[number_of] = place[_joined(a, b, number_of, len(known))]
-    inputs = sum(kind == ValueKind.INPUT for kind in a.value_kind.tolist())
+    fields: dict[str, Any] = {}
+    for words, number in (("op_names", "op_name"), ("attr_texts", "op_attrs"), ("dtypes", "value_dtype")):
+        known = getattr(a, words)
+        fields[words], place = vocabulary(known + getattr(b, words))
+        fields[number] = place[_joined(a, b, number, len(known))]
+    for name in ("pattern", "flops", "free", "fixed", "value_kind", "value_bytes", "value_scalar", "shape_dims"):
+        fields[name] = _joined(a, b, name)
+    for name, step in (("use_arg", 0), ("use_field", 0), ("use_op", a.num_ops)):
+        fields[name] = _joined(a, b, name, step)
+    for name in ("use_value", "output_values"):
+        fields[name] = _joined(a, b, name, a.num_values)
+    inputs = int((a.value_kind == ValueKind.INPUT).sum())
     index = np.where(b.value_kind == ValueKind.INPUT, b.value_index + inputs, b.value_index)
-    return Graph(
-        f"{one.name} + {other.name}",
-        OpGraph(
-            **words,
-            **fields,
-            **{name: _joined(a, b, name) for name in ("pattern", "flops", "free", "fixed", "value_kind", "shape_dims")},
-            **{name: _joined(a, b, name) for name in ("value_bytes", "value_scalar", "use_arg", "use_field")},
-            **{name: _joined(a, b, name, a.num_values) for name in ("use_value", "output_values")},
-            value_op=np.concatenate([a.value_op, np.where(b.value_op < 0, -1, b.value_op + a.num_ops)]).astype(
-                np.int32
-            ),
-            value_index=np.concatenate([a.value_index, index]).astype(np.int32),
-            value_shape_start=np.concatenate([a.value_shape_start, a.value_shape_start[-1] + b.value_shape_start[1:]]),
-            use_op=_joined(a, b, "use_op", a.num_ops),
-            input_names=(*a.input_names, *(f"{name} of the other" for name in b.input_names)),
-        ),
-        np.concatenate([one.default, other.default + one.default.max() + 1]).astype(np.int32),
+    maker = np.where(b.value_op < 0, -1, b.value_op + a.num_ops)
+    graph = OpGraph(
+        value_op=np.concatenate([a.value_op, maker]).astype(np.int32),
+        value_index=np.concatenate([a.value_index, index]).astype(np.int32),
+        value_shape_start=np.concatenate([a.value_shape_start, a.value_shape_start[-1] + b.value_shape_start[1:]]),
+        input_names=(*a.input_names, *(f"{name} of the other" for name in b.input_names)),
+        **fields,
     )
+    default = np.concatenate([one.default, other.default + one.default.max() + 1])
+    return Graph(f"{one.name} + {other.name}", graph, default.astype(np.int32))
 
 
 def _joined(a: OpGraph, b: OpGraph, field: str, step: int = 0) -> NDArray[Any]:
