@@ -1,7 +1,8 @@
 """Time and memory of the policy network by graph size: `python -m benchmarks.policy_scale`.
 
-Each figure comes from a process of its own, so that its peak is its own: features of a workload, then one forward pass
-that places all ops (greedily, all rounds), or one training step (score and backward).
+Each figure comes from a process of its own, so that its peak is its own: features of a workload and of a draft that
+cuts it into equal parts, then one forward pass that draws a move, or one training step (score and backward). With
+`--whole` there is no draft: all ops are placed and ordered at once, in two rounds.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.simulate import layered
-from tvm_go.policy import Policy, PolicyConfig, graph_input
+from tvm_go.policy import Draft, Policy, PolicyConfig, graph_input
 from tvm_go.simulate import Device, Machine
 
 
@@ -32,16 +33,18 @@ class Figures(NamedTuple):
     peak_bytes: float
 
 
-def measure(num_ops: int, devices: int, tasks: tuple[str, ...], train: bool) -> Figures:
+def measure(num_ops: int, devices: int, whole: bool, train: bool) -> Figures:
     """Run once in this process; numba and torch are warmed up on a small graph first."""
-    policy = Policy(PolicyConfig(tasks=tasks))
+    policy = Policy(PolicyConfig(tasks=("placement", "schedule") if whole else ("placement",)))
     machine = Machine.uniform(
         "benchmark", tuple(Device(f"gpu{i}", "gpu", 1e15) for i in range(devices)), bytes_per_ms=12e6, latency_ms=0.01
     )
     for size in (200, num_ops):
         workload = layered(size, np.random.default_rng(0))
         start = time.perf_counter()
-        graph = graph_input(workload, machine)
+        parts = (np.arange(size) * devices // size).astype(np.int32)
+        draft = None if whole else Draft(parts[workload.class_first][workload.colocation], np.empty(0, dtype=np.int64))
+        graph = graph_input(workload, machine, "concurrent", draft)
         described = time.perf_counter()
         actions = policy.act(graph, 1, torch.Generator().manual_seed(0), greedy=True)
         if train:
@@ -68,14 +71,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 80_000, 1_000_000])
     parser.add_argument("--devices", type=int, default=8)
-    parser.add_argument("--tasks", nargs="+", default=["placement", "schedule"])
+    parser.add_argument("--whole", action="store_true", help="placement and order of all ops at once, without a draft")
     args = parser.parse_args()
     table = Table("run", "ops", "edges", "features, s", "seconds", "us per op", "peak GiB", "exponent of time")
     for train in (False, True):
         found = []
         for size in args.sizes:
             with multiprocessing.get_context("spawn").Pool(1) as pool:
-                one = pool.apply(measure, (size, args.devices, tuple(args.tasks), train))
+                one = pool.apply(measure, (size, args.devices, args.whole, train))
             found.append(one)
             table.add_row(
                 "training step" if train else "forward",
@@ -88,7 +91,7 @@ def main() -> None:
                 f"{exponent(found):.2f}" if size == args.sizes[-1] else "",
             )
     console = Console(width=120)
-    console.print(f"{args.devices} devices, tasks {', '.join(args.tasks)}, {torch.get_num_threads()} threads")
+    console.print(f"{args.devices} devices, {torch.get_num_threads()} threads")
     console.print(table)
 
 
