@@ -29,6 +29,7 @@ from tvm_go.verification import speedup, verified
 _MOST_WHOLE = 4  # placements that are built whole
 _CLOSE = 1.25  # plans whose speed-ups differ by less are timed in turns with each other,
 _MOST_FINALS = 2  # so many at most
+_MARGIN = 1.03  # by which a plan on more devices has to be faster than one on fewer
 _BEAT = "beat"  # where a record's provenance names the plan that was slower
 
 
@@ -135,8 +136,9 @@ def faster_of(
     """The faster of two plans, timed in turns with each other; what came of it is logged, and not measured again.
 
     Each was timed in turns with the default, at another time: on a machine that others use as well that tells plans
-    apart which differ by a quarter, not less.
+    apart which differ by a quarter, not less. Between plans that are as fast the one on fewer devices is taken.
     """
+    one, other = sorted((one, other), key=_devices_used)
     for winner, loser in ((one, other), (other, one)):
         known = log.plans(winner.plan.workload, targets.text, device_kind=served.kind)
         if any(
@@ -147,7 +149,8 @@ def faster_of(
     checked = compare_whole(*builds, targets=targets, connection=connection).verification
     if checked is None:
         return one
-    winner, loser = (other, one) if checked.timing.ratio > 1 else (one, other)
+    margin = _MARGIN if _devices_used(other) > _devices_used(one) else 1.0
+    winner, loser = (other, one) if checked.timing.ratio > margin else (one, other)
     log.append(
         replace(
             winner.record,
@@ -157,6 +160,10 @@ def faster_of(
         )
     )
     return winner
+
+
+def _devices_used(contender: PlacedPlan) -> int:
+    return max(len(np.unique(contender.plan.device)), 1)
 
 
 def on_set(plan: GraphPlan, targets: TargetSet) -> GraphPlan:
