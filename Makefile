@@ -60,3 +60,6 @@ bench: venv
 	$(BIN)/python -m benchmarks.schedule
 	$(BIN)/python -m benchmarks.viewer
 	$(BIN)/python -m benchmarks.devices
+	$(BIN)/python -m benchmarks.zero_shot
+	$(BIN)/python -m benchmarks.joint_tasks
+	$(BIN)/python -m benchmarks.policy_scale
