@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import tvm
 from tvm import tir
@@ -48,6 +49,8 @@ def generic_schedule(sch: Schedule, target: tvm.target.Target, tiling: Tiling | 
         If some block is of a kind that this schedule does not know.
     """
     machine = Machine.of(target)
+    if machine.is_device and _makes_masks(sch):  # OpenCL C cannot store vectors of booleans as TVM writes them
+        machine = replace(machine, lanes=1)
     try:
         _prepare_operands(sch, machine)
         _schedule_stages(sch, machine, tiling)
@@ -66,6 +69,13 @@ def tilings(func: tir.PrimFunc, target: tvm.target.Target) -> list[Tiling]:
     _prepare_operands(sch, machine)
     found = _heaviest(leaf_blocks(sch), machine)
     return contraction_tilings(*found, machine) if found else []
+
+
+def _makes_masks(sch: Schedule) -> bool:
+    """Whether a result of the kernel is of booleans."""
+    masks = [buffer for buffer in sch.mod["main"].buffer_map.values() if buffer.dtype == "bool"]
+    written = [region.buffer for block in leaf_blocks(sch) for region in block.statement.writes]
+    return any(one.same_as(other) for one in masks for other in written)
 
 
 def _prepare_operands(sch: Schedule, machine: Machine) -> None:

@@ -18,7 +18,17 @@ from tvm_go.lowering import TIR
 CONFIG = MeasureConfig(workers=1, repeat=1, number=1, min_repeat_ms=0)
 #: PoCL has no float16, and TVM accumulates by code of its own: nothing is left to schedule.
 REFUSED = ("float16", "cumsum")
-USUAL = ("conv_nchw", "conv_3x3", "depthwise", "winograd", "dense_pack", "matmul_nt_odd", "layer_norm", "argmax")
+USUAL = (
+    "conv_nchw",
+    "conv_3x3",
+    "depthwise",
+    "winograd",
+    "dense_pack",
+    "matmul_nt_odd",
+    "layer_norm",
+    "argmax",
+    "mask",
+)
 
 
 def check(names: Iterable[str], rpc: RpcConfig) -> None:
