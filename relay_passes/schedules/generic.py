@@ -49,7 +49,7 @@ def generic_schedule(sch: Schedule, target: tvm.target.Target, tiling: Tiling | 
         If some block is of a kind that this schedule does not know.
     """
     machine = Machine.of(target)
-    if machine.is_device and _makes_masks(sch):  # OpenCL C cannot store vectors of booleans as TVM writes them
+    if machine.is_device and _has_masks(sch):  # vectors of booleans in memory are 0 or 1, and OpenCL C chooses by signs
         machine = replace(machine, lanes=1)
     try:
         _prepare_operands(sch, machine)
@@ -71,11 +71,9 @@ def tilings(func: tir.PrimFunc, target: tvm.target.Target) -> list[Tiling]:
     return contraction_tilings(*found, machine) if found else []
 
 
-def _makes_masks(sch: Schedule) -> bool:
-    """Whether a result of the kernel is of booleans."""
-    masks = [buffer for buffer in sch.mod["main"].buffer_map.values() if buffer.dtype == "bool"]
-    written = [region.buffer for block in leaf_blocks(sch) for region in block.statement.writes]
-    return any(one.same_as(other) for one in masks for other in written)
+def _has_masks(sch: Schedule) -> bool:
+    """Whether a kernel reads or returns booleans."""
+    return any(buffer.dtype == "bool" for buffer in sch.mod["main"].buffer_map.values())
 
 
 def _prepare_operands(sch: Schedule, machine: Machine) -> None:

@@ -252,6 +252,11 @@ KERNELS: dict[str, Make] = {
     "max_last": lambda: reduced(relay.max, -1, 4, 9, 16),
     "argmax": lambda: kernel(relay.argmax(parameter("x", 4, 37), axis=-1)),
     "mask": lambda: kernel(relay.greater(parameter("x", 4, 32), relay.const(0.0))),
+    "by_mask": lambda: kernel(
+        relay.negative(
+            relay.where(parameter("mask", 4, 32, dtype="bool"), parameter("x", 4, 32), parameter("y", 4, 32))
+        )
+    ),
     "sum_all": lambda: reduced(relay.sum, None, 16, 20),
     "sum_and_negative": sum_and_negative,
     "softmax_of_a_vector": lambda: kernel(relay.nn.softmax(parameter("x", 40))),
