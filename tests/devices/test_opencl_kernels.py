@@ -28,6 +28,7 @@ USUAL = (
     "layer_norm",
     "argmax",
     "mask",
+    "by_mask",
 )
 
 

@@ -176,6 +176,12 @@ def sum_and_negative() -> relay.Function:
     return kernel(relay.Tuple([total, relay.negative(total)]))
 
 
+def by_mask() -> relay.Function:
+    """Two masks decide between two tensors."""
+    masks = [parameter(name, 4, 32, dtype="bool") for name in ("mask", "other")]
+    return kernel(relay.where(relay.logical_and(*masks), parameter("x", 4, 32), parameter("y", 4, 32)))
+
+
 def scalar_output() -> relay.Function:
     return kernel(relay.sqrt(relay.sum(relay.abs(parameter("x", 16, 20)))))
 
@@ -252,11 +258,7 @@ KERNELS: dict[str, Make] = {
     "max_last": lambda: reduced(relay.max, -1, 4, 9, 16),
     "argmax": lambda: kernel(relay.argmax(parameter("x", 4, 37), axis=-1)),
     "mask": lambda: kernel(relay.greater(parameter("x", 4, 32), relay.const(0.0))),
-    "by_mask": lambda: kernel(
-        relay.negative(
-            relay.where(parameter("mask", 4, 32, dtype="bool"), parameter("x", 4, 32), parameter("y", 4, 32))
-        )
-    ),
+    "by_mask": by_mask,
     "sum_all": lambda: reduced(relay.sum, None, 16, 20),
     "sum_and_negative": sum_and_negative,
     "softmax_of_a_vector": lambda: kernel(relay.nn.softmax(parameter("x", 40))),
