@@ -11,6 +11,7 @@ from tuning_logs.checks import Checks
 from tvm_go.errors import LogError
 
 VERSION = 2  # 2: kernel records name their lowering; in a record of version 1 it is `te`
+BEAT = "beat"  # where a plan's provenance names another plan that was slower, both timed in turns
 NUMERICS = ("ok", "sensitive", "wrong", "single_op", "unchecked")
 
 

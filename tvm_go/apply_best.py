@@ -13,6 +13,7 @@ from tvm import relay
 
 from relay_passes.target_set import TargetSet
 from tuning_logs import PlanRecord, TuningLog
+from tuning_logs.records import BEAT
 from tvm_go.errors import LogError, PlanError
 from tvm_go.model import Model
 from tvm_go.plan import GraphPlan
@@ -83,7 +84,7 @@ class ApplyBest:
         if records:
             default = Model.prepare(mod, params, devices.host).graph.structural_hash
             known = [one for one in records if one.provenance.get("default_workload", default) == default]
-            slower = {one.provenance.get("beat") for one in known}  # than another, timed in turns
+            slower = {one.provenance.get(BEAT) for one in known}  # than another, timed in turns
             sure = any("default_workload" in one.provenance or one.workload == default for one in known)
             for record in sorted(known, key=_ratio):
                 if record.verdict == "faster" and record.succeeded and record.plan_key not in slower:

@@ -18,6 +18,7 @@ from cost_model.whole_model import compare_whole
 from relay_passes.target_set import TargetSet
 from relay_passes.targets import has_threads
 from tuning_logs import PlanRecord, TuningLog
+from tuning_logs.records import BEAT
 from tvm_go.callbacks import TuneCallbacks
 from tvm_go.candidates import Candidates
 from tvm_go.device_search import DeviceSearch
@@ -30,7 +31,6 @@ _MOST_WHOLE = 4  # placements that are built whole
 _CLOSE = 1.25  # plans whose speed-ups differ by less are timed in turns with each other,
 _MOST_FINALS = 2  # so many at most
 _MARGIN = 1.03  # by which a plan on more devices has to be faster than one on fewer
-_BEAT = "beat"  # where a record's provenance names the plan that was slower
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,12 @@ def best_placed(
     search = DeviceSearch(targets, list(oracles.values()), links, rules, strategy, seed, times, memory_bytes)
     own = np.zeros(host_plan.num_kernels, dtype=np.int32)
     alike = on_set(host_plan, targets)
-    host.log.append(
-        replace(host_record, target=targets.text, device_kind=served.kind, plan_key=alike.key, plan=alike.to_json())
+    own_record = replace(
+        host_record, target=targets.text, device_kind=served.kind, plan_key=alike.key, plan=alike.to_json()
     )
+    host.log.append(own_record)
     host_ms = search.predicted_ms(host_model, host_plan.kernel, own)
-    alone = PlacedPlan(alike, host_model, replace(host_record, plan_key=alike.key, plan=alike.to_json()))
+    alone = PlacedPlan(alike, host_model, own_record)
     contenders = [alone] if host_record.verdict == "faster" else []
     hopeful = search.candidates(candidates.base, candidates.names, host_model, host_plan.kernel, host_ms)
     for placed in hopeful[:_MOST_WHOLE]:
@@ -142,7 +143,7 @@ def faster_of(
     for winner, loser in ((one, other), (other, one)):
         known = log.plans(winner.plan.workload, targets.text, device_kind=served.kind)
         if any(
-            record.plan_key == winner.plan.key and record.provenance.get(_BEAT) == loser.plan.key for record in known
+            record.plan_key == winner.plan.key and record.provenance.get(BEAT) == loser.plan.key for record in known
         ):
             return winner
     builds = [contender.model.build_of(contender.plan) for contender in (one, other)]
@@ -151,14 +152,7 @@ def faster_of(
         return one
     margin = _MARGIN if _devices_used(other) > _devices_used(one) else 1.0
     winner, loser = (other, one) if checked.timing.ratio > margin else (one, other)
-    log.append(
-        replace(
-            winner.record,
-            target=targets.text,
-            device_kind=served.kind,
-            provenance={**winner.record.provenance, _BEAT: loser.plan.key},
-        )
-    )
+    log.append(replace(winner.record, provenance={**winner.record.provenance, BEAT: loser.plan.key}))
     return winner
 
 
