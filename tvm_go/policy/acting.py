@@ -46,9 +46,7 @@ def act_by_moves(
         chosen = log_prob.topk(min(count, CANDIDATES)).indices
     else:
         chosen = drawn(log_prob[None, None], count, generator)[:, 0]
-    device = moved(
-        torch.from_numpy(graph.draft.copy()), torch.from_numpy(graph.sequences.copy()), candidates.rows(chosen)
-    )
+    device = moved(*draft_of(graph), candidates.rows(chosen))
     taken = log_prob[chosen]
     return MoveActions({"placement": device[:, None]}, taken, taken[:, None], candidates, chosen)
 

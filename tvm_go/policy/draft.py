@@ -12,11 +12,11 @@ from tvm_go.policy.inputs import Float32
 from tvm_go.simulate import Machine, Workload
 from tvm_go.simulate.costs import Costs, costs_of, transfer_ms
 from tvm_go.simulate.execution import Execution, execute
+from tvm_go.simulate.graph_file import SIMULATED
 from tvm_go.simulate.objectives import EXECUTORS
 from tvm_go.simulate.workload import Floats
 
 DRAFT_OP_FEATURES, DRAFT_PAIR_FEATURES = 4, 2
-_SHOWN_BY = {"throughput": "pipeline", "latency": "concurrent"}  # which executor shows what bounds a plan
 _BINS = 128  # of the makespan
 _FAR = 100.0  # times an op's mean time: what could start so much earlier or later is as far
 
@@ -52,7 +52,7 @@ def draft_features(workload: Workload, machine: Machine, objective: str, draft: 
     how idle the device is while the op runs. Under a pipeline, where nothing has a time: how idle its device and each
     device is in a period.
     """
-    executor = objective if objective in EXECUTORS else _SHOWN_BY[objective]
+    executor = objective if objective in EXECUTORS else SIMULATED[objective]
     ran = execute(workload, machine, executor, draft.device, draft.priority if len(draft.priority) else None)
     costs = costs_of(workload, machine)
     makespan_ms = ran.makespan_ms or 1.0

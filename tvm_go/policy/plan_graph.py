@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from tvm_go.graph import Int32, Int64, Pattern
+from tvm_go.kernels import members
 from tvm_go.policy.draft import DRAFT_OP_FEATURES, DRAFT_PAIR_FEATURES, Draft, draft_features
 from tvm_go.policy.edge_choices import EdgeChoices, legal_pairs
 from tvm_go.policy.features import graph_input
@@ -171,7 +172,7 @@ def _choices(
         np.log2(size[b]) / 4,
         anchors[a],
         anchors[b],
-        _legal_together(kernel, a, b, rule_view(graph, planned.rules)),
+        _legal_together(*members(kernel), a, b, rule_view(graph, planned.rules)),
         slack[a],
         slack[b],
         np.clip(start[b] - start[a] - share[a], -1, 1),
@@ -219,18 +220,17 @@ def _latest_other(edge_src: Int32, edge_dst: Int32, kernel: Int32, finish: Float
 
 
 @njit(cache=True, nogil=True)
-def _legal_together(kernel: Int32, a: Int32, b: Int32, view: RuleView) -> Float32:
-    """Whether the two kernels of each edge would be a legal one, apart from cycles and outputs: float32 [edges]."""
-    inside, after = np.zeros(len(kernel), dtype=np.bool_), np.zeros(len(kernel), dtype=np.bool_)
-    both = np.empty(len(kernel), dtype=np.int32)
+def _legal_together(starts: Int64, ops: Int32, a: Int32, b: Int32, view: RuleView) -> Float32:
+    """Whether the two kernels of each edge would be a legal one, apart from cycles and outputs: float32 [edges].
+
+    ``starts`` and ``ops`` are the kernels' members, see `tvm_go.kernels.members`.
+    """
+    inside, after = np.zeros(len(ops), dtype=np.bool_), np.zeros(len(ops), dtype=np.bool_)
     result = np.ones(len(a), dtype=np.float32)
     for i in range(len(a)):
         if a[i] == b[i]:
             continue
-        count = 0
-        for op in range(len(kernel)):
-            if kernel[op] == a[i] or kernel[op] == b[i]:
-                both[count] = op
-                count += 1
-        result[i] = kernel_breach(both[:count], view, inside, after) == 0
+        both = np.concatenate((ops[starts[a[i]] : starts[a[i] + 1]], ops[starts[b[i]] : starts[b[i] + 1]]))
+        both.sort()
+        result[i] = kernel_breach(both, view, inside, after) == 0
     return result
