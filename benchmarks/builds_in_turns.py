@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cost_model.child import ChildProcess
 from cost_model.rpc import RpcAddress, close_session, open_session
 from relay_passes.error_text import meaningful_lines
-from relay_passes.library import build_in_folder, loader_on
+from relay_passes.library import build_in_folder, loader_on, write_built
 from relay_passes.numerics import compare
 from relay_passes.verify import clock, outputs
 
@@ -92,17 +92,13 @@ def _build(child: ChildProcess, name: str, one: Written, jsons: Sequence[str]) -
 
 def _build_stock(folder: str, jsons: Sequence[str]) -> None:
     """Runs in a child: `relay.build` with several targets, left to itself."""
-    from relay_passes.export import export_library
-
     place = Path(folder)
     targets = [tvm.ir.load_json(text) for text in jsons]
     mod = tvm.ir.load_json((place / "module.json").read_text())
     params = tvm.relay.load_param_dict((place / "weights.params").read_bytes())
     with tvm.transform.PassContext(opt_level=3):
         factory = tvm.relay.build(mod, targets, params=params)
-    export_library(factory.get_lib(), place / "library.so", targets[0])
-    (place / "graph.json").write_text(factory.get_graph_json())
-    (place / "graph.params").write_bytes(tvm.relay.save_param_dict(factory.get_params()))
+    write_built(factory, place, targets[0])
 
 
 def _times(

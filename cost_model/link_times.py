@@ -21,7 +21,7 @@ from cost_model.rpc import RpcAddress, RpcConnection, close_session, open_sessio
 from relay_passes.dataflow import read
 from relay_passes.error_text import meaningful_lines
 from relay_passes.extract import to_graph
-from relay_passes.library import build_in_folder, loader_on, write_module
+from relay_passes.library import build_in_folder, loader_on, upload, write_module
 from relay_passes.target_set import TargetSet
 from tvm_go.errors import MeasureError
 
@@ -116,11 +116,10 @@ def _times_on(address: RpcAddress, names: Sequence[str], place: int, folders: Se
 
 def _copies_on(session: Any, names: Sequence[str], folder: Path) -> Iterator[tuple[str, tuple[float, ...]]]:
     """Time the copies of a model one by one, by the means of the executor for debugging."""
-    session.upload(str(folder / "library.so"), "copies.so")
-    graph_json = (folder / "graph.json").read_text(encoding="utf-8")
+    library, graph_json = upload(session, folder, "copies.so")
     create = session.get_function("tvm.graph_executor_debug.create")
     types = [session.device(name, 0).device_type % RPC_SESS_MASK for name in names]
-    executor = create(graph_json, session.load_module("copies.so"), *(part for kind in types for part in (kind, 0)))
+    executor = create(graph_json, library, *(part for kind in types for part in (kind, 0)))
     executor["run"]()
     time_node = executor["run_individual_node"]
     graph = json.loads(graph_json)

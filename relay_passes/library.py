@@ -141,16 +141,27 @@ def build_in_folder(folder: str, *target_jsons: str) -> list[str]:
     weights = relay.load_param_dict((place / _WEIGHTS).read_bytes())
     targets = [tvm.ir.load_json(text) for text in target_jsons]
     factory = build_module(mod, targets, params=weights)
-    export_library(factory.get_lib(), place / _CODE, targets[0])
-    (place / _GRAPH).write_text(factory.get_graph_json(), encoding="utf-8")
-    (place / _PARAMS).write_bytes(relay.save_param_dict(factory.get_params()))
+    write_built(factory, place, targets[0])
     return kernel_names(factory.get_graph_json())
+
+
+def write_built(factory: Any, folder: Path, host: tvm.target.Target) -> None:
+    """Leave what `relay.build` made in a folder, for :func:`loader_on`."""
+    export_library(factory.get_lib(), folder / _CODE, host)
+    (folder / _GRAPH).write_text(factory.get_graph_json(), encoding="utf-8")
+    (folder / _PARAMS).write_bytes(relay.save_param_dict(factory.get_params()))
 
 
 def kernel_names(graph_json: str) -> list[str]:
     """Functions that a graph executor calls, in order; views (``__nop``) and copies (``__copy``) left out."""
     calls = [node["attrs"]["func_name"] for node in json.loads(graph_json)["nodes"] if node["op"] == "tvm_op"]
     return [name for name in calls if name not in ("__nop", "__copy")]
+
+
+def upload(session: Any, folder: Path, name: str) -> tuple[tvm.runtime.Module, str]:
+    """Upload a built library under a file name; the library there, and the graph as JSON."""
+    session.upload(str(folder / _CODE), name)
+    return session.load_module(name), (folder / _GRAPH).read_text(encoding="utf-8")
 
 
 def loader_on(session: Any, folder: Path, device: Any, name: str) -> Callable[[], graph_executor.GraphModule]:
@@ -161,9 +172,7 @@ def loader_on(session: Any, folder: Path, device: Any, name: str) -> Callable[[]
     device : tvm.runtime.Device or list of such
         Of the session, in the order of the targets of the build.
     """
-    session.upload(str(folder / _CODE), name)
-    library = session.load_module(name)
-    graph = (folder / _GRAPH).read_text(encoding="utf-8")
+    library, graph = upload(session, folder, name)
     params = (folder / _PARAMS).read_bytes()
 
     def load() -> graph_executor.GraphModule:
