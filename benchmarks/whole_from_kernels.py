@@ -1,9 +1,9 @@
 """What a plan takes as a whole beside its kernels, each alone: `python -m benchmarks.whole_from_kernels [MODEL...]`.
 
-For the plans that `benchmarks.end_to_end` made. The whole, in a process of its own, and all kernels one by one are
-timed in turns, for what shares the machine with us comes and goes. A kernel that is timed alone finds its weights in
-the cache, and nobody walks from kernel to kernel: what these two cost is measured once, on chains of softmax and of
-dense layers, and added. Started again with the same folder, it measures only what is missing.
+For the plans of `benchmarks.end_to_end`, which are made where they are missing. The whole, in a process of its own, and
+all kernels one by one are timed in turns, for what shares the machine with us comes and goes. A kernel that is timed
+alone finds its weights in the cache, and nobody walks from kernel to kernel: what these two cost is measured once, on
+chains of softmax and of dense layers, and added. Started again with the same folder, it measures only what is missing.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from tvm import relay
 
 import tvm_go
 from benchmarks import peers, zoo
+from benchmarks.end_to_end import plan_files
 from benchmarks.own_process import CORES, OwnProcess, Run
 from cost_model.config import MeasureConfig
 from cost_model.measure import Measurer
@@ -186,8 +187,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=peers.MODELS, metavar="MODEL", help=", ".join(peers.MODELS))
     parser.add_argument("--folder", type=Path, default=Path("build/end_to_end"), help="of plans; default: %(default)s")
+    parser.add_argument("--budget", type=int, default=100, help="kernels per plan made here; default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each; default: %(default)s")
     args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
     console = Console(width=160)
     measured = Measured(args.folder / "whole_from_kernels.json", args.rounds)
     beside = between(args.folder, measured)
@@ -201,7 +204,7 @@ def main() -> None:
         table.add_column(column, justify="left" if column == "model" else "right")
     errors = []
     for name in args.models:
-        plan_file = args.folder / f"{name}.plan_with_records.plan.json"
+        plan_file = plan_files(name, args.folder, args.budget, seed=0)["plan + records"]
         whole_ms, parts = measured.times(name, partial(case_of, name, plan_file))
         expected = beside.whole_ms(parts)
         errors.append(abs(expected / whole_ms - 1))
