@@ -9,11 +9,12 @@ from collections import deque
 import numpy as np
 import torch
 
+from tvm_go.learn.descent import descend
 from tvm_go.learn.draft_lessons import exercise_of
 from tvm_go.learn.episodes import Exercise
 from tvm_go.learn.improvements import Improvements, improvement_loss
 from tvm_go.learn.one_thread import one_thread
-from tvm_go.learn.ppo import descend
+from tvm_go.learn.reward import gains
 from tvm_go.policy import Draft, Policy
 from tvm_go.policy.acting import MoveActions
 from tvm_go.search.placement.problem import PlacementProblem
@@ -42,7 +43,7 @@ def step(policy: Policy, exercise: Exercise, problem: PlacementProblem, generato
     actions = policy.act(exercise.graph, count, generator)
     assert isinstance(actions, MoveActions)  # the graph has a draft
     milliseconds = exercise.plans_ms(actions)
-    gain = np.maximum(1 - milliseconds / exercise.reference_ms, 0.0)
+    gain = gains(milliseconds, exercise.reference_ms)
     return Improvements(actions.candidates.rows(actions.chosen), milliseconds, gain)
 
 

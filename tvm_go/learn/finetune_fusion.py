@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from tvm_go.graph import Int64
+from tvm_go.learn.descent import descend
 from tvm_go.learn.fusion import FusionLesson, choices_of, evaluator, imitation_loss, taken
-from tvm_go.learn.ppo import descend
 from tvm_go.policy import GraphInput, Policy
 from tvm_go.search import Problem
 

@@ -12,12 +12,14 @@ import numpy as np
 import torch
 
 from tvm_go.errors import UsageError
+from tvm_go.learn.descent import descend, half_cosine, set_rate, some_of
 from tvm_go.learn.episodes import draw
 from tvm_go.learn.fusion import FusionLesson, choices_of, imitation_loss
 from tvm_go.learn.journal import Journal
-from tvm_go.learn.ppo import PPOConfig, descend, entropy_weight, set_rate, update
+from tvm_go.learn.one_thread import one_thread
+from tvm_go.learn.ppo import PPOConfig, entropy_weight, update
 from tvm_go.learn.reward import Baseline
-from tvm_go.learn.run_state import versions
+from tvm_go.learn.run_state import record_of
 from tvm_go.policy import Policy
 from tvm_go.policy.inputs import OP_TYPES
 
@@ -87,15 +89,14 @@ def train_fusion(
     baselines = [Baseline() for _ in lessons]
     curve: list[dict[str, float]] = []
     began = time.monotonic()
-    with Journal(folder) as journal:
+    with Journal(folder) as journal, one_thread():
         for step in range(config.imitation_steps + config.steps):
             if time.monotonic() - began > seconds:
                 break
-            which = rng.choice(len(lessons), min(config.graphs_per_step, len(lessons)), replace=False)
+            which = some_of(range(len(lessons)), config.graphs_per_step, rng)
             batch = [lessons[i] for i in which]
             if step < config.imitation_steps:
-                rate = config.imitation_rate * (0.5 + 0.5 * np.cos(np.pi * step / config.imitation_steps))
-                set_rate(optimiser, float(rate))
+                set_rate(optimiser, half_cosine(config.imitation_rate, step, config.imitation_steps))
                 forgetful = [_forgetful(lesson, config.forgotten, rng) for lesson in batch]
                 loss = imitation_loss(policy, forgetful, generator)
                 names = " and ".join(lesson.name for lesson in batch)
@@ -111,14 +112,7 @@ def train_fusion(
                 row = asdict(update(policy, optimiser, episodes, config.ppo, entropy, rng))
             journal.write(step, row)
             curve.append(row)
-    return {
-        "graphs": [lesson.name for lesson in lessons],
-        "settings": asdict(config),
-        "policy": asdict(policy.config),
-        "versions": versions(),
-        "steps_done": len(curve),
-        "curve": curve,
-    }
+    return record_of(policy, [lesson.name for lesson in lessons], asdict(config), curve)
 
 
 def _forgetful(lesson: FusionLesson, share: float, rng: np.random.Generator) -> FusionLesson:

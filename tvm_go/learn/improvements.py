@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from tvm_go.learn.episodes import Exercise
+from tvm_go.learn.reward import gains
 from tvm_go.policy import Policy
 from tvm_go.policy.moves import Moves, draft_of, move_scores, moved, random_moves
 from tvm_go.simulate.workload import Floats
@@ -42,8 +42,7 @@ def try_moves(
     """Evaluate random moves of a draft, int64 [C]; ``evaluate`` gives milliseconds [B] of placements, int64 [B, C]."""
     moves = random_moves(len(draft), num_devices, count, generator)
     milliseconds = evaluate(torch.cat([draft[None], moved(draft, sequences, moves)]))
-    gain = np.maximum(1 - milliseconds[1:] / max(float(milliseconds[0]), 1e-300), 0.0)
-    return Improvements(moves, milliseconds[1:], gain)
+    return Improvements(moves, milliseconds[1:], gains(milliseconds[1:], float(milliseconds[0])))
 
 
 def improvement_loss(policy: Policy, lessons: Sequence[tuple[Exercise, Improvements]]) -> torch.Tensor:
@@ -55,6 +54,14 @@ def improvement_loss(policy: Policy, lessons: Sequence[tuple[Exercise, Improveme
     total = torch.zeros(())
     for of_graph, (exercise, improvements) in zip(pairs, lessons, strict=True):
         scores = move_scores(of_graph, *draft_of(exercise.graph), improvements.moves)
-        wanted = torch.from_numpy(improvements.gain / improvements.gain.sum()).float()
-        total = total + torch.nn.functional.kl_div(torch.log_softmax(scores, dim=0), wanted, reduction="sum")
+        total = total + choice_loss(scores, improvements.gain)
     return total / len(lessons)
+
+
+def choice_loss(scores: torch.Tensor, gain: Floats) -> torch.Tensor:
+    """Divergence of a choice by scores [..., M] from one by gain, float64 [..., M]: nats, a scalar, summed over drafts.
+
+    Each draft has a move that gains.
+    """
+    wanted = torch.from_numpy(gain / gain.sum(axis=-1, keepdims=True)).float()
+    return torch.nn.functional.kl_div(torch.log_softmax(scores, dim=-1), wanted, reduction="sum")

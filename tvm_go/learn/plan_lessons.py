@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tvm_go.learn.reward import gains
 from tvm_go.policy.plan_acting import Scene, draw_random_moves
 from tvm_go.policy.plan_graph import PlanFrame, plan_input
 from tvm_go.policy.plan_moves import PlanDraft, PlanMoves
@@ -74,7 +75,7 @@ def plan_lessons(
     for step in range(evaluations // moves):
         scene, before_ms = problem.scene(), problem.best_ms
         drawn = draw_random_moves(scene.draft, tasks, moves, rng)
-        gain = np.maximum(1 - problem.try_moves(scene.draft, drawn) / before_ms, 0.0)
+        gain = gains(problem.try_moves(scene.draft, drawn), before_ms)
         if gain.any():
             lessons.append(PlanLesson(f"{problem.frame.planned.name}, draft {step}", scene, drawn, gain))
     return lessons

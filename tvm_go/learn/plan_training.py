@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from tvm_go.errors import UsageError
+from tvm_go.learn.descent import descend, half_cosine, set_rate, some_of
+from tvm_go.learn.improvements import choice_loss
 from tvm_go.learn.one_thread import one_thread
 from tvm_go.learn.plan_lessons import PlanLesson, PlanProblem
-from tvm_go.learn.ppo import descend, set_rate
-from tvm_go.learn.run_state import versions
+from tvm_go.learn.run_state import record_of
 from tvm_go.policy import Policy
 from tvm_go.policy.plan_acting import draw_plan_moves, draw_random_moves, plan_move_scores
 
@@ -77,26 +78,18 @@ def train_plans(
     if not lessons:
         raise UsageError("there is no draft that a move improves; give more graphs, or more evaluations of each")
     optimiser = torch.optim.AdamW(policy.parameters(), lr=config.rate, weight_decay=config.weight_decay)
-    curve: list[float] = []
+    curve: list[dict[str, float]] = []
     began = time.monotonic()
     with one_thread():
         for step in range(config.steps):
             if time.monotonic() - began > seconds:
                 break
-            set_rate(optimiser, config.rate * (0.5 + 0.5 * float(np.cos(np.pi * step / config.steps))))
-            which = rng.choice(len(lessons), min(config.lessons_per_step, len(lessons)), replace=False)
-            batch = [lessons[i] for i in which]
+            set_rate(optimiser, half_cosine(config.rate, step, config.steps))
+            batch = some_of(lessons, config.lessons_per_step, rng)
             loss = plan_loss(policy, batch, config.moves_per_lesson, rng)
             descend(policy, optimiser, loss, " and ".join(one.name for one in batch), config.largest_gradient)
-            curve.append(float(loss.detach()))
-    return {
-        "graphs": sorted({lesson.name for lesson in lessons}),
-        "settings": asdict(config),
-        "policy": asdict(policy.config),
-        "versions": versions(),
-        "steps_done": len(curve),
-        "curve": [{"loss": loss} for loss in curve],
-    }
+            curve.append({"loss": float(loss.detach())})
+    return record_of(policy, sorted({lesson.name for lesson in lessons}), asdict(config), curve)
 
 
 def plan_loss(policy: Policy, lessons: Sequence[PlanLesson], moves: int, rng: np.random.Generator) -> torch.Tensor:
@@ -113,9 +106,8 @@ def plan_loss(policy: Policy, lessons: Sequence[PlanLesson], moves: int, rng: np
         [lesson.scene for lesson in lessons],
         [lesson.moves.rows(which) for lesson, which in zip(lessons, chosen, strict=True)],
     )
-    gain = torch.from_numpy(np.stack([lesson.gain[which] for lesson, which in zip(lessons, chosen, strict=True)]))
-    wanted = (gain / gain.sum(dim=1, keepdim=True)).float()
-    return torch.nn.functional.kl_div(torch.log_softmax(scores, dim=1), wanted, reduction="batchmean")
+    gain = np.stack([lesson.gain[which] for lesson, which in zip(lessons, chosen, strict=True)])
+    return choice_loss(scores, gain) / len(lessons)
 
 
 def improve(

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from tvm_go.errors import TrainingError
+from tvm_go.learn.descent import backward
 from tvm_go.learn.episodes import Episodes
 from tvm_go.policy import Policy, Score
 from tvm_go.simulate.workload import Floats
@@ -176,46 +176,6 @@ def ppo_terms(score: Score, episodes: Episodes, scale: float, clip: float) -> Te
         value=functional.smooth_l1_loss(score.value, target),
         approx_kl=(ratio - 1 - log_ratio).detach().mean(),
         clip_fraction=((ratio - 1).abs() > clip).float().mean(),
-    )
-
-
-def descend(
-    policy: torch.nn.Module, optimiser: torch.optim.Optimizer, loss: torch.Tensor, name: str, largest_gradient: float
-) -> None:
-    """Take one step of the optimiser down a loss, with gradients cut to a norm.
-
-    Raises
-    ------
-    TrainingError
-        See `backward`; the weights are as before.
-    """
-    optimiser.zero_grad(set_to_none=True)
-    backward(policy, loss, name)
-    torch.nn.utils.clip_grad_norm_(policy.parameters(), largest_gradient)
-    optimiser.step()
-
-
-def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Learn at another rate from now on."""
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-
-
-def backward(policy: torch.nn.Module, loss: torch.Tensor, name: str) -> None:
-    """Add the gradient of one graph's loss.
-
-    Raises
-    ------
-    TrainingError
-        If the loss or the gradient is not finite.
-    """
-    if torch.isfinite(loss):
-        loss.backward()
-        if all(bool(torch.isfinite(one.grad).all()) for one in policy.parameters() if one.grad is not None):
-            return
-    raise TrainingError(
-        f"{name}: the loss is {float(loss.detach()):g} or its gradient is not finite; "
-        "look for odd costs in this graph, or lower the learning rate"
     )
 
 

@@ -1,4 +1,4 @@
-"""Rewards of placements, and the moving baseline of each graph that turns them into advantages."""
+"""Rewards of plans, what a change gains, and the moving baseline of each graph that turns them into advantages."""
 
 from __future__ import annotations
 
@@ -52,3 +52,8 @@ def rewards(milliseconds: Floats, reference_ms: float) -> Floats:
     feasible = np.isfinite(milliseconds)
     relative = np.where(feasible, milliseconds, 0.0) / (reference_ms or 1.0)
     return np.where(feasible, -np.sqrt(relative), INFEASIBLE)
+
+
+def gains(milliseconds: Floats, before_ms: float) -> Floats:
+    """Share of the time before that each change saves, float64 [B]; 0 where it saves nothing."""
+    return np.maximum(1 - milliseconds / max(before_ms, 1e-300), 0.0)

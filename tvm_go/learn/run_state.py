@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import json
 import pickle
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -123,6 +123,20 @@ def load_run(path: Path, state: RunState, identity: Mapping[str, Any]) -> None:
         for name, (mean, best_ms) in notes["known"].items()
     }
     state.step, state.curve = notes["step"], notes["curve"]
+
+
+def record_of(
+    policy: Policy, graphs: Sequence[str], settings: Mapping[str, Any], curve: Sequence[Mapping[str, float]]
+) -> dict[str, Any]:
+    """The record of a training, as `tvm_go.policy.save_policy` takes it."""
+    return {
+        "graphs": list(graphs),
+        "settings": dict(settings),
+        "policy": asdict(policy.config),
+        "versions": versions(),
+        "steps_done": len(curve),
+        "curve": list(curve),
+    }
 
 
 def versions() -> dict[str, str]:

@@ -15,6 +15,7 @@ import torch
 from tvm_go.board import Figures
 from tvm_go.errors import TrainingError, UsageError
 from tvm_go.learn.alike import canonical
+from tvm_go.learn.descent import backward, set_rate, some_of
 from tvm_go.learn.episodes import Episodes, draw
 from tvm_go.learn.imitation import imitation_loss
 from tvm_go.learn.improvements import improvement_loss
@@ -22,7 +23,7 @@ from tvm_go.learn.interrupt import LaterInterrupt
 from tvm_go.learn.journal import Journal, Row
 from tvm_go.learn.lesson import Lesson
 from tvm_go.learn.one_thread import one_thread
-from tvm_go.learn.ppo import PPOConfig, backward, entropy_weight, set_rate, update
+from tvm_go.learn.ppo import PPOConfig, entropy_weight, update
 from tvm_go.learn.reward import Baseline
 from tvm_go.learn.run_state import Known, RunState, load_run, save_run, versions
 from tvm_go.policy import Policy
@@ -169,8 +170,7 @@ def _start(policy: Policy, lessons: Sequence[Lesson], rng: np.random.Generator) 
 def _step(state: RunState, lessons: Sequence[Lesson], config: TrainConfig) -> dict[str, float]:
     imitates = state.step < config.imitation_steps
     set_rate(state.optimiser, config.imitation_rate if imitates else config.learning_rate)
-    size = min(config.graphs_per_step, len(lessons))
-    batch = [lessons[i] for i in state.rng.choice(len(lessons), size, replace=False)]
+    batch = some_of(lessons, config.graphs_per_step, state.rng)
     return _imitate(state, batch, config) if imitates else _reinforce(state, batch, config)
 
 

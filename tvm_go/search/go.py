@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tvm_go.errors import UsageError
 from tvm_go.search.problem import Problem
+from tvm_go.search.shipped_policy import FOLDER, load_shipped
 
 if TYPE_CHECKING:  # both bring torch and DGL, which only this strategy needs
     from tvm_go.policy import GraphInput, Policy
 
 #: The policy that comes with the package.
-SHIPPED = Path(__file__).parents[1] / "policy" / "shipped" / "kernels.pt"
+SHIPPED = FOLDER / "kernels.pt"
 
 _LOGGER = logging.getLogger("tvm_go.search")
 
@@ -33,13 +32,7 @@ def search(problem: Problem, rng: np.random.Generator) -> None:
     UsageError
         If torch or DGL is not installed, or the package came without a policy.
     """
-    from tvm_go.policy import load_policy
-
-    if not SHIPPED.exists():
-        raise UsageError(
-            f"strategy 'go' finds no policy at {SHIPPED}; train one: python -m benchmarks.train_kernels --ship"
-        )
-    checkpoint = load_policy(SHIPPED, ("fusion",))
+    checkpoint = load_shipped(SHIPPED, "fusion", "benchmarks.train_kernels")
     search_with(checkpoint.policy, problem, rng, known_types=checkpoint.record.get("op_types", ()))
 
 

@@ -6,8 +6,9 @@ import torch
 
 from tests.tvm_go.learn.cases import chains, gpu_and_host, gpus, lesson_of, small_policy
 from tvm_go.errors import TrainingError
+from tvm_go.learn.descent import backward
 from tvm_go.learn.episodes import Episodes, draw
-from tvm_go.learn.ppo import PPOConfig, backward, entropy_weight, explained_variance, ppo_terms, update
+from tvm_go.learn.ppo import PPOConfig, entropy_weight, explained_variance, ppo_terms, update
 from tvm_go.learn.reward import Baseline
 from tvm_go.policy import Policy, Score
 

@@ -6,20 +6,19 @@ places one that it never saw, and learns from this one graph as far as the budge
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tvm_go.errors import UsageError
 from tvm_go.search.placement.drafts import drafts
 from tvm_go.search.placement.problem import PlacementProblem
+from tvm_go.search.shipped_policy import FOLDER, load_shipped
 
 if TYPE_CHECKING:  # brings torch and DGL, which only this strategy needs
     from tvm_go.policy import Policy
 
 #: The policy that comes with the package.
-SHIPPED = Path(__file__).parents[2] / "policy" / "shipped" / "placement.pt"
+SHIPPED = FOLDER / "placement.pt"
 _ROUNDS = 4
 
 
@@ -31,14 +30,7 @@ def search(problem: PlacementProblem, rng: np.random.Generator) -> None:
     UsageError
         If torch or DGL is not installed, or the package came without a policy.
     """
-    from tvm_go.policy import load_policy
-
-    if not SHIPPED.exists():
-        raise UsageError(
-            f"strategy 'go' finds no policy at {SHIPPED}; give one with --policy, "
-            "or train one: python -m benchmarks.train_placement --ship"
-        )
-    search_with(load_policy(SHIPPED, ("placement",)).policy, problem, rng)
+    search_with(load_shipped(SHIPPED, "placement", "benchmarks.train_placement").policy, problem, rng)
 
 
 def search_with(policy: Policy, problem: PlacementProblem, rng: np.random.Generator) -> None:
