@@ -28,7 +28,7 @@ from tvm_go.search.placement import UNLIMITED
 from tvm_go.search.placement.go import take_drafts
 from tvm_go.search.placement.problem import PlacementBudget, PlacementProblem
 from tvm_go.simulate.families import FAMILIES
-from tvm_go.training import POLICY
+from tvm_go.training_placement import POLICY
 
 #: What is changed in the policy; on one graph alone it is complete.
 VARIANTS = {

@@ -1,8 +1,9 @@
 """Train a policy that fuses the ops of models: `python -m benchmarks.train_kernels --minutes 10 [--ship]`.
 
 The zoo's models, each in TVM's own forms of ops, those that rules suggest, and some at random. What kernels take is
-expected from logs and the cost model, see `benchmarks.kernel_lessons`; nothing is measured. The best decisions that
-changing one after the other finds are imitated; then the policy learns by reward.
+expected from logs and the cost model, see `tvm_go.expected_times`; nothing is measured. The best decisions that
+changing one after the other finds are imitated. `tvm-go train --tasks fusion` does the same for models of one's own.
+The run is kept in the output folder, and goes on from there with ``--resume``.
 """
 
 from __future__ import annotations
@@ -15,25 +16,35 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from benchmarks.kernel_lessons import MODELS, Case, Times, cases_of, lessons_of
+from benchmarks.kernel_lessons import MODELS, Case, cases_of, lessons_of, times_of
 from tvm_go.learn.fusion import FusionLesson
-from tvm_go.learn.fusion_training import FusionTraining, train_fusion
-from tvm_go.policy import Checkpoint, Policy, PolicyConfig, save_policy
+from tvm_go.learn.fusion_training import train_fusion
+from tvm_go.learn.run import RunOptions
+from tvm_go.policy import Checkpoint, Policy, save_policy
 from tvm_go.search.go import SHIPPED
+from tvm_go.training_fusion import POLICY, TRAINING
 
 LOGS = (Path("build/kernels.jsonl"), *sorted(Path("build/end_to_end").glob("*.jsonl")))
 GRAPHS = Path("build/graphs")
-POLICY = PolicyConfig(tasks=("fusion",), rounds=1, width=32)
-TRAINING = FusionTraining()
 
 
 def trained(
-    cases: Sequence[Case], lessons: Sequence[FusionLesson], minutes: float, seed: int, folder: Path | None = None
+    cases: Sequence[Case],
+    lessons: Sequence[FusionLesson],
+    minutes: float,
+    seed: int,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
 ) -> tuple[Policy, dict[str, Any]]:
     """A policy, and the record of its training."""
     policy = Policy(POLICY, seed)
-    record = train_fusion(policy, lessons, TRAINING, np.random.default_rng(seed), folder=folder, seconds=60 * minutes)
-    return policy, record | {"seed": seed, "op_types": sorted({name for case in cases for name in case.graph.op_names})}
+    options = RunOptions(folder, resume, 60 * minutes)
+    record = train_fusion(policy, lessons, TRAINING, np.random.default_rng(seed), options)
+    if record["ended_by"] == "interrupt":
+        raise KeyboardInterrupt  # half a training is not what is to be compared, or shipped
+    op_types = sorted({name for case in cases for name in case.form.graph.op_names})
+    return policy, record | {"seed": seed, "op_types": op_types}
 
 
 def main() -> None:
@@ -45,6 +56,7 @@ def main() -> None:
     parser.add_argument("--logs", type=Path, nargs="+", default=LOGS, help="of kernels; the first with the probes")
     parser.add_argument("--graphs", type=Path, default=GRAPHS, help="folder that keeps prepared models")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true", help="go on with the run in the output folder")
     parser.add_argument("-o", "--output", type=Path, default=Path("kernels-policy"), help="folder of the run")
     parser.add_argument("--ship", action="store_true", help=f"write {SHIPPED.name} where strategy go looks as well")
     args = parser.parse_args()
@@ -57,9 +69,9 @@ def main() -> None:
     def tell(lesson: FusionLesson) -> None:
         console.print(f"{lesson.name}: default / best known {lesson.reference_ms / lesson.target_ms:.3f}")
 
-    lessons = lessons_of(cases, Times.read(args.logs), args.seed, tell)
+    lessons = lessons_of(cases, times_of(args.logs), args.seed, tell)
     args.output.mkdir(parents=True, exist_ok=True)
-    policy, record = trained(cases, lessons, args.minutes, args.seed, args.output)
+    policy, record = trained(cases, lessons, args.minutes, args.seed, folder=args.output, resume=args.resume)
     for path in (args.output / "policy.pt", *((SHIPPED,) if args.ship else ())):
         path.parent.mkdir(exist_ok=True)
         save_policy(Checkpoint(policy, record), path)

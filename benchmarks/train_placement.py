@@ -26,7 +26,7 @@ from tvm_go.learn.train import TrainConfig, train
 from tvm_go.policy import Policy
 from tvm_go.search.placement.go import SHIPPED
 from tvm_go.simulate.families import FAMILIES
-from tvm_go.training import CORPUS, GRAPHS, POLICY, STEPS, TRIED_MOVES
+from tvm_go.training_placement import CORPUS, GRAPHS, POLICY, STEPS, TRIED_MOVES
 from tvm_go.tvmc.training_progress import training_progress
 
 POLICY_FILE = "policy.pt"

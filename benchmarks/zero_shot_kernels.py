@@ -4,7 +4,7 @@ For each family in turn a policy is trained on all the others and then fuses the
 plan alone, by the best of that and some that are bolder or shyer, and fine-tuned until three kernels for each of its
 decisions were asked for beyond the default's; those that it was told of beforehand count. `greedy` and `annealing` have
 as many kernels; so has fine-tuning of a policy that was never trained. Figures are TVM's default over each, by what is
-expected of kernels (see `benchmarks.kernel_lessons`); the best known plan is what changing decisions one after the
+expected of kernels (see `tvm_go.expected_times`); the best known plan is what changing decisions one after the
 other finds without a limit. With ``--measure MODEL...`` the kernels of these models are measured, as ``tune-graph
 --cost-model shipped`` would, and those measured count.
 """
@@ -24,8 +24,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.kernel_lessons import FAMILIES, MODELS, RULES, Case, Times, cases_of, lessons_of
-from benchmarks.train_kernels import GRAPHS, LOGS, POLICY, trained
+from benchmarks.kernel_lessons import FAMILIES, MODELS, Case, cases_of, lessons_of, times_of
+from benchmarks.train_kernels import GRAPHS, LOGS, trained
 from benchmarks.zoo import load
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
@@ -35,6 +35,7 @@ from cost_model.provenance import host_cpu
 from relay_passes.targets import as_target
 from tuning_logs import TuningLog
 from tvm_go.candidates import Candidates
+from tvm_go.expected_times import ExpectedTimes
 from tvm_go.learn.fusion import FusionLesson, choices_of, evaluator, likely_plans
 from tvm_go.model import Model
 from tvm_go.policy import Policy
@@ -42,6 +43,7 @@ from tvm_go.policy.edge_choices import units_of
 from tvm_go.problems import problem_of
 from tvm_go.rules import rule_set
 from tvm_go.search import Budget, Problem, go, strategy
+from tvm_go.training_fusion import POLICY, RULES
 
 HELD_OUT = ("ResNet-like", "Inception-like", "BERT", "GPT", "LSTM", "WaveNet", "mixers")
 _SEARCHES = ("greedy", "annealing")
@@ -97,7 +99,7 @@ def compared(
 def rows(
     cases: Sequence[Case],
     lessons: Sequence[FusionLesson],
-    times: Times,
+    times: ExpectedTimes,
     families: Sequence[str],
     per_unit: float,
     seed: int,
@@ -116,7 +118,7 @@ def rows(
 def measured_rows(
     cases: Sequence[Case],
     lessons: Sequence[FusionLesson],
-    times: Times,
+    times: ExpectedTimes,
     names: Sequence[str],
     per_unit: float,
     seed: int,
@@ -158,9 +160,9 @@ def _num_units(problem: Problem) -> int:
     return int(units_of(problem.graph, problem.default, problem.rules)[1].max(initial=-1)) + 1
 
 
-def _expected(times: Times, case: Case, extra: int) -> Problem:
-    first = times.problem(case, Budget()).spent
-    return times.problem(case, Budget(kernels=first + extra))
+def _expected(times: ExpectedTimes, case: Case, extra: int) -> Problem:
+    first = times.problem(*case.form, rule_set(RULES), Budget()).spent
+    return times.problem(*case.form, rule_set(RULES), Budget(kernels=first + extra))
 
 
 def _measured(model: Model, oracle: KernelOracle, extra: int) -> Problem:
@@ -184,7 +186,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one object for each model instead of a table")
     args = parser.parse_args()
     cases = [case for name in MODELS for case in cases_of(name, args.forms, args.graphs)]
-    times = Times.read(args.logs)
+    times = times_of(args.logs)
     lessons = lessons_of(cases, times, args.seed)
     if args.measure:
         title, found = "measured", measured_rows(cases, lessons, times, args.measure, args.per_unit, args.seed)

@@ -1,29 +1,15 @@
-"""Comparing policies that fuse with searches: what logs say of kernels, and one model's row."""
+"""Comparing policies that fuse with searches: one model's row."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-
 import numpy as np
 
-from benchmarks.kernel_lessons import FAMILIES, MODELS, medians
+from benchmarks.kernel_lessons import FAMILIES, MODELS
 from benchmarks.synthetic import synthetic
 from benchmarks.zero_shot_kernels import COLUMNS, compared, table_of
-from tests.cost_model.test_predictor import records
 from tests.tvm_go.learn.fusing import default_of, fusing_policy, simple_oracle
-from tvm_go.lowering import TE, TIR
 from tvm_go.rules import rule_set
 from tvm_go.search import Budget, Problem
-
-
-def test_a_slow_minute_in_one_of_three_logs_does_not_count_and_the_best_lowering_does() -> None:
-    one = next(record for record in records(4) if record.succeeded and record.lowering == TE.to_text())
-    logs = [[replace(one, median_ms=ms)] for ms in (2.0, 90.0, 1.0)]
-    assert medians(logs) == {one.key: 2.0}
-    assert medians([*logs, [replace(one, lowering=TIR.to_text(), median_ms=0.5)]]) == {one.key: 0.5}
-    failed = replace(one, median_ms=math.nan, error_kind="build", error_msg="no")
-    assert medians([[failed]]) == {one.key: math.inf}
 
 
 def test_every_model_belongs_to_one_family() -> None:

@@ -1,4 +1,4 @@
-"""Trains a policy for placement on graphs of generated families and on one's own: `tvm_go.train`."""
+"""Trains a policy: for placement on graphs with known costs, for fusion on models: `tvm_go.train`."""
 
 from __future__ import annotations
 
@@ -6,37 +6,31 @@ import math
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tvm_go.board import Figures
 from tvm_go.by_name import check_name
 from tvm_go.errors import UsageError
-from tvm_go.learn.corpus import Case, CorpusConfig, draw_corpus
-from tvm_go.learn.draft_lessons import draft_lessons
 from tvm_go.learn.journal import Row
-from tvm_go.learn.lesson import Lesson
-from tvm_go.learn.train import TrainConfig, prepare_folder
-from tvm_go.learn.train import train as train_policy
-from tvm_go.policy import Checkpoint, Policy, PolicyConfig, save_policy
-from tvm_go.simulate.families import FAMILIES
-from tvm_go.simulate.graph_file import SIMULATED, read_graph
+from tvm_go.learn.run import RunOptions, prepare_folder
+from tvm_go.policy import Checkpoint, Policy, save_policy
+from tvm_go.training_course import Course
+from tvm_go.training_placement import PlacementCourse
 
-TASKS = ("placement",)
-"""What is learned of graphs with known costs; drafts bring their order of ops along."""
-POLICY = PolicyConfig(rounds=1)
-STEPS = 1500
-TRIED_MOVES = 600
-"""Of each draft, to see what they gain."""
-GRAPHS = 168
-#: Small graphs: many steps count for more than large ones.
-CORPUS = CorpusConfig((), ("concurrent", "throughput"), least_ops=100, most_ops=400, mixed=0.25)
+if TYPE_CHECKING:  # it brings TVM, which only one task needs
+    from tvm_go.training_fusion import LoadedModel
+
+OPTIONS = {
+    "placement": ("machine", "objectives", "graphs", "devices", "ops"),
+    "fusion": ("target", "log", "cost_model", "forms"),
+}
+"""What is learned, one of them at a time, and the options that are for it alone."""
 _UNLIMITED = 10**9
-_GENERATED = {"latency": "concurrent", "throughput": "throughput"}
-"""What is simulated for generated graphs."""
 _RECENT = 20  # rows of a curve that say how training goes
 
 
@@ -47,7 +41,7 @@ class TrainProgress:
     Attributes
     ----------
     stage : str
-        ``prepare``: placements are drafted and moves of them tried, to learn from; ``train``.
+        ``prepare``: plans are drafted and changes of them tried, to learn from; ``train``.
     done : int
         Graphs that are prepared, or steps of training.
     share : float
@@ -63,24 +57,28 @@ class TrainProgress:
 
 
 def train(
-    models: Sequence[str | Path],
+    models: Sequence[str | Path] | Mapping[str, LoadedModel],
     *,
-    tasks: Sequence[str] = TASKS,
+    tasks: Sequence[str] = ("placement",),
     output: str | Path | None = None,
     machine: str | Path | None = None,
-    objectives: Sequence[str] = tuple(_GENERATED),
-    graphs: int = GRAPHS,
-    devices: Sequence[int] = CORPUS.devices,
-    ops: tuple[int, int] = (CORPUS.least_ops, CORPUS.most_ops),
+    objectives: Sequence[str] | None = None,
+    graphs: int | None = None,
+    devices: Sequence[int] | None = None,
+    ops: tuple[int, int] | None = None,
+    target: Any = None,
+    log: str | Path | Sequence[str | Path] | None = None,
+    cost_model: str | Path | None = None,
+    forms: int | None = None,
     minutes: float | None = None,
     steps: int | None = None,
-    imitation_steps: int = STEPS,
+    imitation_steps: int | None = None,
     seed: int = 0,
     resume: bool = False,
     tensorboard: str | Path | None = None,
     on_progress: Callable[[TrainProgress], object] = lambda progress: None,
 ) -> Checkpoint:
-    """Train a policy that places graphs it has never seen.
+    """Train a policy that places graphs, or fuses the ops of models, that it has never seen.
 
     Ctrl-C, or KeyboardInterrupt from ``on_progress``, ends the training; what was learned by then is returned, and
     ``resume`` goes on from there.
@@ -88,24 +86,36 @@ def train(
     Parameters
     ----------
     models
-        Families of generated graphs (see `tvm_go.simulate.families`), on boxes of GPUs, and files of graphs.
+        For placement: families of generated graphs (see `tvm_go.simulate.families`), on boxes of GPUs, and files of
+        graphs. For fusion: models by name, as `tvm.driver.tvmc.load` gives them.
     tasks
-        What the policy decides: ``placement``; others are not learned from graphs with known costs.
+        What the policy decides: ``placement`` or ``fusion``.
     output
         Where the policy is written. The run is kept beside it, in a folder with the suffix ``.run``.
     machine
-        A file of devices and links, for the graph files. None takes those that graphs of dnn-partitioning bring along.
+        For placement: a file of devices and links, for the graph files. Without it graphs of dnn-partitioning have
+        those that they bring along.
     objectives
-        ``latency``, ``throughput``, or both. Generated graphs take them in turn, those of files are learned from once
-        for each.
+        For placement: ``latency``, ``throughput``, or both, which is the default. Generated graphs take them in turn,
+        those of files are learned from once for each.
     graphs, devices, ops
-        How many graphs are drawn of the families together, numbers of GPUs that they are placed on in turn, and the
-        least and the most ops of a graph.
+        For placement: how many graphs are drawn of the families together (168), numbers of GPUs that they are placed on
+        in turn (2, 4, 8), and the least and the most ops of a graph (100, 400).
+    target
+        For fusion: for what models are prepared; by default this machine's CPU.
+    log
+        For fusion: logs of kernels on that target, one or several. What they hold is expected to take the geometric
+        mean of log and prediction, all else what is predicted. The first log's probes describe the device.
+    cost_model
+        For fusion: a file of `tvm-go log train`; by default the one that ships for the target.
+    forms
+        For fusion: so many forms of each model at random (4), beside TVM's own and those that our rules suggest.
     minutes, steps
         When the training ends, at the latest: minutes of this run, after the graphs are prepared, and steps of all runs
-        together. After 1,500 steps if neither is given.
+        together. If neither is given, after 1,500 steps for placement, 300 for fusion.
     imitation_steps
-        The first steps, in which the policy learns which moves gain. In all others it learns from rewards.
+        The first steps, in which the policy imitates what is known to be good; by default the same number. In all
+        others it learns from rewards.
     seed
         The same seed and steps give the same policy.
     resume
@@ -122,7 +132,7 @@ def train(
 
     Raises
     ------
-    UsageError, UnsupportedModelError, TrainingError
+    UsageError, UnsupportedModelError, LogError, TrainingError
         See :mod:`tvm_go.errors`.
 
     Examples
@@ -144,55 +154,68 @@ def train(
     >>> found.feasible
     True
     """
-    limit = steps if steps is not None else STEPS if minutes is None else _UNLIMITED
-    _check_limits(minutes, limit, imitation_steps, seed)
-    _check_tasks(tasks)
+    _check_limits(minutes, steps, imitation_steps, seed)
+    of_task = {
+        "machine": machine,
+        "objectives": objectives,
+        "graphs": graphs,
+        "devices": devices,
+        "ops": ops,
+        "target": target,
+        "log": log,
+        "cost_model": cost_model,
+        "forms": forms,
+    }
+    course = _course(models, tasks, seed, {name: value for name, value in of_task.items() if value is not None})
+    limit = steps if steps is not None else course.steps if minutes is None else _UNLIMITED
     limit_s = math.inf if minutes is None else 60 * minutes
-    rng = np.random.default_rng(seed)
-    corpus = replace(CORPUS, objectives=tuple(objectives), least_ops=ops[0], most_ops=ops[1], devices=tuple(devices))
-    cases = list(_cases(models, machine, corpus, graphs, rng))
     folder = None if output is None else _prepare_run(Path(output), resume=resume)
-    config = TrainConfig(steps=limit, imitation_steps=imitation_steps)
     figures = None if tensorboard is None else Figures(Path(tensorboard), name=Path(output or "policy").stem)
-    lessons: list[Lesson] = []
-    for number, case in enumerate(cases):
-        on_progress(TrainProgress("prepare", number, number / len(cases)))
-        lessons += draft_lessons(*case, moves=TRIED_MOVES, rng=rng)
-    if not lessons:
-        raise UsageError(
-            f"there is nothing to learn from {len(cases)} graphs: quick strategies place them as well as can be, "
-            "or not at all; give other graphs, or another machine"
-        )
+    lessons, about = course.prepare(lambda done, share: on_progress(TrainProgress("prepare", done, share)))
     began, rows = time.monotonic(), deque[Row](maxlen=_RECENT)
 
     def on_step(step: int, row: Row) -> None:
         rows.append(row)
-        share = max(step / config.steps, (time.monotonic() - began) / limit_s)
+        share = max(step / limit, (time.monotonic() - began) / limit_s)
         on_progress(TrainProgress("train", step, min(share, 1.0), tuple(rows)))
 
     on_progress(TrainProgress("train", 0, 0.0))
-    policy = Policy(replace(POLICY, tasks=tuple(tasks)), seed)
+    policy = Policy(course.policy, seed)
     try:
-        record = train_policy(
+        record = course.train(
             policy,
             lessons,
-            config,
-            np.random.default_rng(seed),
-            folder=folder,
-            resume=resume,
-            seconds=limit_s,
-            figures=figures,
-            on_step=on_step,
+            steps=limit,
+            imitation_steps=course.steps if imitation_steps is None else imitation_steps,
+            rng=np.random.default_rng(seed),
+            options=RunOptions(folder, resume, limit_s, figures, on_step),
         )
     finally:
         if figures is not None:
             figures.close()
     if figures is not None and figures.error:
         warnings.warn(f"the figures for TensorBoard are not whole ({figures.error})", stacklevel=2)
-    checkpoint = Checkpoint(policy, {"models": [str(one) for one in models], "seed": seed, **record})
+    checkpoint = Checkpoint(policy, {"models": [str(one) for one in models], "seed": seed, **about, **record})
     if output is not None:
         save_policy(checkpoint, Path(output))
     return checkpoint
+
+
+def task_of(tasks: Sequence[str]) -> str:
+    """The one task that is given.
+
+    Raises
+    ------
+    UsageError
+        If there is none, there are several, or there is no such task.
+    """
+    if not tasks:
+        raise UsageError(f"there is no task; give {' or '.join(OPTIONS)}")
+    for name in tasks:
+        check_name(OPTIONS, name, "task")
+    if len(tasks) > 1:
+        raise UsageError(f"{' and '.join(tasks)} are learned from different things: train a policy for each")
+    return tasks[0]
 
 
 def recent(curve: Sequence[Row]) -> dict[str, float]:
@@ -203,62 +226,35 @@ def recent(curve: Sequence[Row]) -> dict[str, float]:
     return {name: float(np.mean(some)) for name, some in values.items() if some}
 
 
-def _cases(
-    models: Sequence[str | Path],
-    machine: str | Path | None,
-    config: CorpusConfig,
-    count: int,
-    rng: np.random.Generator,
-) -> Iterator[Case]:
-    """Graphs of the families that are named, then those of files, each with a machine and what is simulated on it."""
-    if not config.objectives:
-        raise UsageError(f"there is no objective; give {', '.join(SIMULATED)}, or both")
-    for one in config.objectives:
-        check_name(SIMULATED, one, "objective")
-    families = tuple(dict.fromkeys(str(one) for one in models if str(one) in FAMILIES))
-    files = [Path(one) for one in models if str(one) not in FAMILIES]
-    if machine is not None and not files:
-        raise UsageError(f"the machine {machine} is for graph files, and none is given; leave it out")
-    for path in files:
-        if not path.exists():
-            raise UsageError(f"'{path}' is neither a graph file nor a family of graphs ({', '.join(FAMILIES)})")
-    if families:
-        _check_corpus(config, count)
-        objectives = tuple(_GENERATED[one] for one in config.objectives)
-        yield from draw_corpus(replace(config, families=families, objectives=objectives), count, rng)
-    for path in files:
-        workload, its_machine = read_graph(path, None if machine is None else str(machine))
-        if not workload.num_ops:
-            raise UsageError(f"{path}: the graph is empty, there is nothing to learn from it; leave it out")
-        if its_machine.num_devices < 2:
-            raise UsageError(f"{its_machine.name} has one device: there is nothing to decide; give at least two")
-        for one in config.objectives:
-            yield Case(workload, its_machine, one if machine is None else SIMULATED[one])
+def _course(
+    models: Sequence[str | Path] | Mapping[str, LoadedModel],
+    tasks: Sequence[str],
+    seed: int,
+    options: Mapping[str, Any],
+) -> Course[Any]:
+    """What is to be done for a task, with the options that were given."""
+    task = task_of(tasks)
+    for name in options:
+        owner = next(one for one, names in OPTIONS.items() if name in names)
+        if owner != task:
+            raise UsageError(f"{name.replace('_', '-')} is for the task {owner}, not for {task}; leave it out")
+    if task == "placement":
+        if isinstance(models, Mapping):
+            raise UsageError("placement is learned from graphs with known costs: give their files, or families")
+        return PlacementCourse.of(models, seed, **options)
+    from tvm_go.training_fusion import FusionCourse
+
+    if not isinstance(models, Mapping):
+        raise UsageError("fusion is learned from models: give them by name, as tvm.driver.tvmc.load returns them")
+    return FusionCourse.of(models, seed, **options)
 
 
-def _check_corpus(config: CorpusConfig, count: int) -> None:
-    if count < 1:
-        raise UsageError(f"{count} graphs are asked for; give at least 1")
-    if not config.devices or min(config.devices) < 2:
-        given = ", ".join(map(str, config.devices)) or "none"
-        raise UsageError(f"devices are {given}; with fewer than 2 there is nothing to decide")
-    if config.least_ops > config.most_ops:
-        raise UsageError(f"ops are from {config.least_ops} to {config.most_ops}; give the smaller number first")
-
-
-def _check_tasks(tasks: Sequence[str]) -> None:
-    if not tasks:
-        raise UsageError(f"there is no task; give {', '.join(TASKS)}")
-    for name in tasks:
-        check_name(TASKS, name, "task")
-
-
-def _check_limits(minutes: float | None, steps: int, imitation_steps: int, seed: int) -> None:
+def _check_limits(minutes: float | None, steps: int | None, imitation_steps: int | None, seed: int) -> None:
     if minutes is not None and not minutes > 0:
         raise UsageError(f"minutes are {minutes:g}; give more than 0")
-    if steps < 1:
+    if steps is not None and steps < 1:
         raise UsageError(f"steps are {steps}; give at least 1")
-    for name, value in (("imitation steps", imitation_steps), ("the seed", seed)):
+    for name, value in (("imitation steps", imitation_steps or 0), ("the seed", seed)):
         if value < 0:
             raise UsageError(f"{name} is {value}; give 0 or more")
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from tests.tvm_go.learn.cases import chains
-from tvm_go import training
+from tvm_go import training_placement
 from tvm_go.errors import UnsupportedModelError, UsageError
 from tvm_go.learn.journal import JOURNAL_FILE
-from tvm_go.learn.train import RUN_FILE
+from tvm_go.learn.run import RUN_FILE
 from tvm_go.placing import place
 from tvm_go.policy import Checkpoint, PolicyConfig, load_policy
 from tvm_go.search.placement import PlacementBudget
@@ -22,14 +22,15 @@ from tvm_go.simulate.machine_file import read as read_machine
 from tvm_go.training import TrainProgress, recent, train
 
 GPUS = '[[device]]\nname = "{}"\nkind = "gpu"\n'
+SMALL = PolicyConfig(width=16, graph_layers=2, heads=2, segment=16, rounds=1)
 LINKS = "[every_link]\ngb_per_s = 0.001\n"
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Policies and searches that take no time."""
-    monkeypatch.setattr(training, "POLICY", PolicyConfig(width=16, graph_layers=2, heads=2, segment=16, rounds=1))
-    monkeypatch.setattr(training, "TRIED_MOVES", 200)
+    monkeypatch.setattr(training_placement, "POLICY", SMALL)
+    monkeypatch.setattr(training_placement, "TRIED_MOVES", 200)
 
 
 @pytest.fixture
@@ -125,9 +126,13 @@ def test_recent_means_are_those_of_the_last_rows_of_the_newest_kind() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"tasks": ["fusion"]}, "unknown task 'fusion'; choose from placement"),
-        ({"tasks": ["placement", "schedule"]}, "unknown task 'schedule'; choose from placement"),
-        ({"tasks": []}, "there is no task; give placement"),
+        ({"tasks": ["placement", "schedule"]}, "unknown task 'schedule'; choose from placement, fusion"),
+        ({"tasks": ["placement", "fusion"]}, "placement and fusion are learned from different things"),
+        ({"tasks": []}, "there is no task; give placement or fusion"),
+        ({"tasks": ["fusion"]}, "machine is for the task placement, not for fusion; leave it out"),
+        ({"tasks": ["fusion"], "machine": None}, "fusion is learned from models: give them by name"),
+        ({"cost_model": "shipped"}, "cost-model is for the task fusion, not for placement; leave it out"),
+        ({"models": {"a": None}}, "placement is learned from graphs with known costs"),
         ({"minutes": 0.0}, "minutes are 0; give more than 0"),
         ({"minutes": float("nan")}, "minutes are nan"),
         ({"steps": 0}, "steps are 0; give at least 1"),
@@ -193,7 +198,7 @@ def test_a_run_that_is_there_is_not_begun_anew(graph: Path, box: Path, monkeypat
     before = output.read_bytes()
     with pytest.raises(UsageError, match=r"policy\.run/run\.pt is there already; resume it"):
         trained(graph, box, output=output)
-    monkeypatch.setattr(training, "POLICY", PolicyConfig(width=8, heads=2, rounds=1))
+    monkeypatch.setattr(training_placement, "POLICY", PolicyConfig(width=8, heads=2, rounds=1))
     with pytest.raises(UsageError, match="started with other settings and other policy; resume it with the same"):
         trained(graph, box, output=output, resume=True, imitation_steps=0)
     assert output.read_bytes() == before

@@ -56,6 +56,10 @@ class FusionLesson:
         """Milliseconds of each plan, float64 [B]; ``inf`` for one with a kernel that fails."""
         return self.evaluate(actions.drawn["fusion"][:, -1].numpy())
 
+    def decided(self, actions: Actions, row: int) -> Int64:
+        """What is done at each unit in one of some plans."""
+        return actions.drawn["fusion"][row, -1].numpy()
+
 
 def choices_of(graph: GraphInput) -> EdgeChoices:
     """The choices of a graph that comes with some."""

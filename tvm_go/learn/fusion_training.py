@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from tvm_go.errors import UsageError
 from tvm_go.learn.descent import descend, half_cosine, set_rate, some_of
-from tvm_go.learn.episodes import draw
 from tvm_go.learn.fusion import FusionLesson, choices_of, imitation_loss
-from tvm_go.learn.journal import Journal
-from tvm_go.learn.one_thread import one_thread
-from tvm_go.learn.ppo import PPOConfig, entropy_weight, update
-from tvm_go.learn.reward import Baseline
-from tvm_go.learn.run_state import record_of
+from tvm_go.learn.journal import Row
+from tvm_go.learn.ppo import PPOConfig
+from tvm_go.learn.reinforce import reinforce
+from tvm_go.learn.run import RunOptions, new_state, run
+from tvm_go.learn.run_state import RunState
 from tvm_go.policy import Policy
 from tvm_go.policy.inputs import OP_TYPES
 
 
 @dataclass(frozen=True)
 class FusionTraining:
-    """How to train. A run takes minutes, and is not made to be resumed.
+    """How to train.
 
     Attributes
     ----------
-    imitation_steps, steps : int
-        Of imitation, and of PPO after them.
+    steps : int
+        All of them; ``imitation_steps`` are the first.
     graphs_per_step : int
         Graphs of one batch, drawn from all.
     imitation_rate, learning_rate : float
@@ -42,8 +39,8 @@ class FusionTraining:
         knows what to do with ops that it never saw, which come without a name.
     """
 
+    steps: int = 300
     imitation_steps: int = 300
-    steps: int = 0
     graphs_per_step: int = 8
     imitation_rate: float = 3e-3
     learning_rate: float = 1e-4
@@ -57,62 +54,38 @@ def train_fusion(
     lessons: Sequence[FusionLesson],
     config: FusionTraining,
     rng: np.random.Generator,
-    *,
-    folder: Path | None = None,
-    seconds: float = float("inf"),
+    options: RunOptions | None = None,
 ) -> dict[str, Any]:
     """Train a policy in place. The same policy, lessons, settings and generator give the same weights.
-
-    Parameters
-    ----------
-    folder : Path, optional
-        Of the journal.
-    seconds : float
-        Ends the run early.
 
     Returns
     -------
     dict
-        The record of the training, as `tvm_go.policy.save_policy` takes it.
+        The record of the training; see `tvm_go.learn.run.run`, also for how it ends.
 
     Raises
     ------
     UsageError
-        If there is nothing to learn from.
+        If there is nothing to learn from, the folder's run does not fit, or the folder cannot be written.
     TrainingError
-        If a loss is not finite.
+        If a loss is not finite. The last run saved stays as it is.
     """
-    if not lessons:
-        raise UsageError("there is no graph to learn from; name at least one model")
     optimiser = torch.optim.AdamW(policy.parameters(), lr=config.imitation_rate, weight_decay=config.weight_decay)
-    generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-    baselines = [Baseline() for _ in lessons]
-    curve: list[dict[str, float]] = []
-    began = time.monotonic()
-    with Journal(folder) as journal, one_thread():
-        for step in range(config.imitation_steps + config.steps):
-            if time.monotonic() - began > seconds:
-                break
-            which = some_of(range(len(lessons)), config.graphs_per_step, rng)
-            batch = [lessons[i] for i in which]
-            if step < config.imitation_steps:
-                set_rate(optimiser, half_cosine(config.imitation_rate, step, config.imitation_steps))
-                forgetful = [_forgetful(lesson, config.forgotten, rng) for lesson in batch]
-                loss = imitation_loss(policy, forgetful, generator)
-                names = " and ".join(lesson.name for lesson in batch)
-                descend(policy, optimiser, loss, names, config.ppo.largest_gradient)
-                row = {"imitation_loss": float(loss.detach())}
-            else:
-                set_rate(optimiser, config.learning_rate)
-                episodes = []
-                for i in which:
-                    drawn, baselines[i] = draw(policy, lessons[i], baselines[i], config.ppo.samples, generator)
-                    episodes.append(drawn)
-                entropy = entropy_weight(config.ppo, step - config.imitation_steps)
-                row = asdict(update(policy, optimiser, episodes, config.ppo, entropy, rng))
-            journal.write(step, row)
-            curve.append(row)
-    return record_of(policy, [lesson.name for lesson in lessons], asdict(config), curve)
+    state = new_state(policy, optimiser, lessons, rng)
+    return run(state, partial(_step, lessons=lessons, config=config), asdict(config), options or RunOptions())
+
+
+def _step(state: RunState, lessons: Sequence[FusionLesson], config: FusionTraining) -> Row:
+    batch = some_of(lessons, config.graphs_per_step, state.rng)
+    if state.step >= config.imitation_steps:
+        set_rate(state.optimiser, config.learning_rate)
+        return reinforce(state, batch, config.ppo, state.step - config.imitation_steps)
+    set_rate(state.optimiser, half_cosine(config.imitation_rate, state.step, config.imitation_steps))
+    forgetful = [_forgetful(lesson, config.forgotten, state.rng) for lesson in batch]
+    loss = imitation_loss(state.policy, forgetful, state.generator)
+    names = " and ".join(lesson.name for lesson in batch)
+    descend(state.policy, state.optimiser, loss, names, config.ppo.largest_gradient)
+    return {"imitation_loss": float(loss.detach())}
 
 
 def _forgetful(lesson: FusionLesson, share: float, rng: np.random.Generator) -> FusionLesson:

@@ -13,7 +13,7 @@ from tvm_go.learn.alike import alike_devices, canonical
 from tvm_go.learn.episodes import Exercise
 from tvm_go.learn.improvements import Improvements
 from tvm_go.learn.simplify import simplified
-from tvm_go.policy import graph_input
+from tvm_go.policy import Actions, GraphInput, graph_input
 from tvm_go.search.placement import annealing
 from tvm_go.search.placement.portfolio import QUICK, available
 from tvm_go.search.placement.problem import PlacementBudget, PlacementProblem
@@ -55,6 +55,22 @@ class Lesson:
     @property
     def name(self) -> str:
         return self.exercise.name
+
+    @property
+    def graph(self) -> GraphInput:
+        return self.exercise.graph
+
+    @property
+    def reference_ms(self) -> float:
+        return self.exercise.reference_ms
+
+    def plans_ms(self, actions: Actions) -> Floats:
+        """See `Exercise.plans_ms`."""
+        return self.exercise.plans_ms(actions)
+
+    def decided(self, actions: Actions, row: int) -> Int64:
+        """Device of each colocation class in one of some plans, as ``target`` has them."""
+        return canonical(actions.device[row].numpy(), self.alike)
 
 
 def prepare_lesson(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ from tvm_go.errors import TrainingError, UsageError
 from tvm_go.learn.finetune_fusion import finetune_fusion
 from tvm_go.learn.fusion import FusionLesson, choices_of, likely_plans, prepare_fusion_lesson
 from tvm_go.learn.fusion_training import FusionTraining, train_fusion
+from tvm_go.learn.journal import JOURNAL_FILE
 from tvm_go.learn.ppo import PPOConfig
+from tvm_go.learn.run import RunOptions
 from tvm_go.policy import Policy
 from tvm_go.policy.kernel_graph import kernel_graph
 from tvm_go.search import strategy
 
-TRAINING = FusionTraining(imitation_steps=40, steps=2, graphs_per_step=3, imitation_rate=1e-2, ppo=PPOConfig(samples=4))
+TRAINING = FusionTraining(42, 40, graphs_per_step=3, imitation_rate=1e-2, ppo=PPOConfig(samples=4))
 
 
 def lesson_of(seed: int, num_ops: int = 20) -> FusionLesson:
@@ -91,19 +94,40 @@ def test_what_was_learned_carries_over_to_other_graphs(trained: Policy) -> None:
 def test_the_same_seed_gives_the_same_weights_and_journal_and_record_tell_of_the_run(
     lessons: list[FusionLesson], tmp_path: Path
 ) -> None:
-    short = FusionTraining(imitation_steps=3, steps=2, graphs_per_step=2, ppo=PPOConfig(samples=4))
+    short = FusionTraining(5, 3, graphs_per_step=2, ppo=PPOConfig(samples=4))
     policies = [fusing_policy() for _ in range(2)]
-    records = [train_fusion(policy, lessons, short, np.random.default_rng(1), folder=tmp_path) for policy in policies]
+    folders = [tmp_path / name for name in "ab"]
+    records = [
+        train_fusion(policy, lessons, short, np.random.default_rng(1), RunOptions(folder))
+        for policy, folder in zip(policies, folders, strict=True)
+    ]
     for one, other in zip(*(policy.state_dict().values() for policy in policies), strict=True):
         assert torch.equal(one, other)
     assert records[0]["graphs"] == [lesson.name for lesson in lessons]
     assert [set(row) >= {"reward"} for row in records[0]["curve"]] == [False] * 3 + [True] * 2
-    assert len((tmp_path / "journal.jsonl").read_text().splitlines()) == 5
+    journals = [(folder / JOURNAL_FILE).read_text() for folder in folders]
+    assert len(journals[0].splitlines()) == 5
+    assert journals[0] == journals[1]
+
+
+@pytest.mark.parametrize("stop", [2, 4], ids=["while imitating", "while learning by reward"])
+def test_a_run_that_was_stopped_and_resumed_gives_the_weights_of_one_that_was_not(
+    lessons: list[FusionLesson], tmp_path: Path, stop: int
+) -> None:
+    config = FusionTraining(6, 3, graphs_per_step=2, ppo=PPOConfig(samples=4))
+    stopped, whole = fusing_policy(), fusing_policy()
+    train_fusion(stopped, lessons, replace(config, steps=stop), np.random.default_rng(1), RunOptions(tmp_path))
+    resumed = fusing_policy(1)
+    train_fusion(resumed, lessons, config, np.random.default_rng(2), RunOptions(tmp_path, resume=True))
+    train_fusion(whole, lessons, config, np.random.default_rng(1))
+    for one, other in zip(resumed.state_dict().values(), whole.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_no_time_leaves_the_weights_as_they_were(lessons: list[FusionLesson]) -> None:
     policy = fusing_policy()
-    assert train_fusion(policy, lessons, TRAINING, np.random.default_rng(0), seconds=-1.0)["steps_done"] == 0
+    options = RunOptions(seconds=-1.0)
+    assert train_fusion(policy, lessons, TRAINING, np.random.default_rng(0), options)["steps_done"] == 0
     for one, other in zip(policy.state_dict().values(), fusing_policy().state_dict().values(), strict=True):
         assert torch.equal(one, other)
 

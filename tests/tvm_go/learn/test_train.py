@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from tvm_go.errors import TrainingError, UsageError
 from tvm_go.learn.journal import JOURNAL_FILE, Row
 from tvm_go.learn.lesson import Lesson
 from tvm_go.learn.ppo import PPOConfig
-from tvm_go.learn.train import RUN_FILE, TrainConfig, train
+from tvm_go.learn.run import RUN_FILE, RunOptions
+from tvm_go.learn.train import TrainConfig, train
 from tvm_go.policy import Actions, GraphInput, Policy, Score
 
 CONFIG = TrainConfig(steps=6, imitation_steps=3, graphs_per_step=2, ppo=PPOConfig(samples=4, minibatch_graphs=1))
@@ -31,12 +33,10 @@ def weights_after(
     config: TrainConfig,
     *,
     seed: int = 0,
-    folder: Path | None = None,
-    resume: bool = False,
-    seconds: float = float("inf"),
+    **options: Any,
 ) -> list[torch.Tensor]:
     policy = small_policy()
-    train(policy, lessons, config, np.random.default_rng(seed), folder=folder, resume=resume, seconds=seconds)
+    train(policy, lessons, config, np.random.default_rng(seed), RunOptions(**options))
     return list(policy.state_dict().values())
 
 
@@ -92,7 +92,7 @@ def test_an_interrupt_ends_the_run_between_two_steps_and_it_goes_on_from_there(
             interrupt()
 
     policy = small_policy()
-    record = train(policy, lessons, CONFIG, np.random.default_rng(0), folder=tmp_path, on_step=stop_at_4)
+    record = train(policy, lessons, CONFIG, np.random.default_rng(0), RunOptions(tmp_path, on_step=stop_at_4))
     assert (record["steps_done"], record["ended_by"]) == (4, "interrupt")
     resumed = weights_after(lessons, CONFIG, seed=99, folder=tmp_path, resume=True)
     assert same(resumed, weights_after(lessons, CONFIG))
@@ -106,7 +106,7 @@ def test_a_second_ctrl_c_does_not_wait(lessons: list[Lesson], tmp_path: Path) ->
 
     config = replace(CONFIG, imitation_steps=0)
     with pytest.raises(KeyboardInterrupt):
-        train(Slow(small_policy().config), lessons, config, np.random.default_rng(0), folder=tmp_path)
+        train(Slow(small_policy().config), lessons, config, np.random.default_rng(0), RunOptions(tmp_path))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert (tmp_path / RUN_FILE).exists()
 
@@ -141,9 +141,9 @@ def test_a_loss_that_is_not_a_number_stops_the_run_names_the_graph_and_keeps_the
             return score._replace(value=score.value * torch.nan) if graph is lessons[1].exercise.graph else score
 
     policy = Broken(small_policy().config)
-    config = replace(CONFIG, imitation_steps=0, graphs_per_step=3, checkpoint_seconds=0.0)
+    config = replace(CONFIG, imitation_steps=0, graphs_per_step=3)
     with pytest.raises(TrainingError, match=r"step 0: b on 3 gpus: the loss is nan .* step 0 are kept in .*run\.pt"):
-        train(policy, lessons, config, np.random.default_rng(0), folder=tmp_path)
+        train(policy, lessons, config, np.random.default_rng(0), RunOptions(tmp_path, checkpoint_seconds=0.0))
     kept = torch.load(tmp_path / RUN_FILE, weights_only=True)["policy"]
     assert all(torch.isfinite(weight).all() for weight in kept.values())
 
