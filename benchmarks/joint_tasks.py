@@ -1,9 +1,10 @@
-"""Placement, fusion and order learned together or one by one: `python -m benchmarks.joint_tasks [--json]`.
+"""Forms, placement, fusion and order learned together or one by one: `python -m benchmarks.joint_tasks [--json]`.
 
 Models of the zoo, alone or two at once, on simulated machines of a host and one or three accelerators, drawn at random.
-A policy that decides in all three tasks is compared with three that decide in one each, which were trained with the
-other tasks as they are by default, and are applied in sequence: placement, fusion, order; or in turns, 16 evaluations
-each, again and again. Together the three had as many evaluations and steps of training as the one. By default every
+A policy that decides in all four tasks is compared with four that decide in one each, which were trained with the other
+tasks as they are by default, and are applied in sequence: forms, placement, fusion, order; or in turns, at most 16
+evaluations each, again and again. A task in which a model has nothing to decide is passed over. Together the four had
+as many evaluations and steps of training as the one. By default every op has the form in which TVM prepares it, every
 model is on the best device or in the best placement of quick strategies, has FuseOps' kernels, and runs in TVM's order.
 Each seed leaves out other families of models, draws machines anew, and trains all policies from scratch. Speed-ups over
 the default after equally many evaluations; geometric means.
@@ -31,7 +32,7 @@ from tvm_go.policy.plan_graph import PlanFrame
 from tvm_go.rules import rule_set
 from tvm_go.search.placement.portfolio import QUICK, available
 from tvm_go.search.placement.problem import PlacementProblem
-from tvm_go.simulate.mixed_machines import draw_machine
+from tvm_go.simulate.mixed_machines import draw_machine, draw_reach
 from tvm_go.simulate.plans import PlannedGraph, WholePlan
 
 #: Families that are left out together.
@@ -101,7 +102,13 @@ def draw_cases(graphs: Sequence[Graph], count: int, rng: np.random.Generator) ->
             one = together(one, batched(graphs[int(rng.integers(len(graphs)))], int(rng.choice(_BATCHES))))
         machine, specs = draw_machine(_DEVICES[turn % len(_DEVICES)], rng)
         planned = PlannedGraph(
-            f"{one.name} on {machine.name} #{number}", one.graph, one.default, machine, specs, rule_set("wide")
+            f"{one.name} on {machine.name} #{number}",
+            one.graph,
+            one.default,
+            machine,
+            specs,
+            draw_reach(specs, rng),
+            rule_set("wide"),
         )
         cases.append(_case("two models" if pair else graphs[which].name, planned, rng))
     return cases
@@ -140,7 +147,7 @@ def rows_of(
 ) -> Iterator[Row]:
     """Train all policies, and plan what was left out.
 
-    A third of the cases is what each of the three policies of one task learns from, in a third of the steps; or all,
+    A quarter of the cases is what each of the four policies of one task learns from, in a quarter of the steps; or all,
     if they are to learn in full.
     """
     cases = draw_cases(learned, effort.train_cases, np.random.default_rng([seed, 1]))
@@ -182,7 +189,10 @@ def _planned(case: Case, stages: Sequence[Stage], budget: int, seed: int, *, in_
     """The case after so many evaluations, of which the stages have equal parts, one after the other or in turns."""
     problem = case.problem()
     rng = np.random.default_rng(seed)
-    part = _SAMPLES if in_turns else budget // len(stages)
+    stages = [stage for stage in stages if len(case.frame.forms) or _tasks(stage) != ("variant",)]
+    part = budget // len(stages)
+    if in_turns:
+        part = min(_SAMPLES, part)
     for stage in cycle(stages):
         left = budget - problem.evaluations
         if not left:
@@ -191,12 +201,16 @@ def _planned(case: Case, stages: Sequence[Stage], budget: int, seed: int, *, in_
     return problem
 
 
+def _tasks(stage: Stage) -> tuple[str, ...]:
+    return stage.config.tasks if isinstance(stage, Policy) else stage
+
+
 def _without(case: Case, plan: WholePlan) -> dict[str, float]:
     planned, default = case.frame.planned, case.default
     ms = {}
     for task in TASKS:
         kept = [default if task == other else plan for other in TASKS]
-        changed = planned.legal(kept[0].device, encode(planned.graph, kept[1].kernel), kept[2].level)
+        changed = planned.legal(kept[0].form, kept[1].device, encode(planned.graph, kept[2].kernel), kept[3].level)
         ms[task] = planned.milliseconds(changed)
     return ms
 
@@ -207,7 +221,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="each leaves out a third (0 1 2)")
     parser.add_argument("--steps", type=int, default=Effort.steps, help=f"of training ({Effort.steps})")
     parser.add_argument(
-        "--in-full", action="store_true", help="train each of the three policies as much as the one, not a third"
+        "--in-full", action="store_true", help="train each policy of one task as much as the one, not a quarter"
     )
     parser.add_argument("--graphs", type=Path, default=FOLDER, help="folder that keeps prepared models")
     parser.add_argument("--plot", type=Path, help="PNG of the first table")

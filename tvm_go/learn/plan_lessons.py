@@ -14,7 +14,7 @@ from tvm_go.policy.plan_moves import PlanDraft, PlanMoves
 from tvm_go.simulate.plans import WholePlan
 from tvm_go.simulate.workload import Floats
 
-TASKS = ("placement", "fusion", "schedule")
+TASKS = ("variant", "placement", "fusion", "schedule")
 
 
 @dataclass

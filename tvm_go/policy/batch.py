@@ -15,6 +15,7 @@ os.environ.setdefault("DGLBACKEND", "pytorch")  # read by dgl when it is importe
 import dgl
 
 from tvm_go.policy.choice_batch import ChoiceBatch, collate_choices
+from tvm_go.policy.form_batch import FormBatch, collate_forms
 from tvm_go.policy.inputs import GraphInput
 
 
@@ -63,6 +64,8 @@ class GraphBatch:
     segments : Segments
     choices : ChoiceBatch, optional
         If all graphs have edges at which to fuse or not.
+    forms : FormBatch, optional
+        If all graphs come with the forms of their ops.
 
     The others are those of `GraphInput`, with a dimension for the graph where that has none.
     """
@@ -89,6 +92,7 @@ class GraphBatch:
     draft: torch.Tensor
     segments: Segments
     choices: ChoiceBatch | None = None
+    forms: FormBatch | None = None
 
     @property
     def total_ops(self) -> int:
@@ -133,6 +137,7 @@ def collate(graphs: Sequence[GraphInput], segment: int) -> GraphBatch:
         draft=_joined([graph.draft for graph in graphs]),
         segments=_segments(num_ops, first_op, min(segment, int(num_ops.max()))),
         choices=collate_choices([graph.choices for graph in graphs], first_op, first_class),
+        forms=collate_forms([graph.forms for graph in graphs], first_op, first_class),
     )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tvm_go.arrays import freeze_arrays
 from tvm_go.graph import Int32, Int64
 from tvm_go.policy.edge_choices import KERNEL_GRAPH_FEATURES, KERNEL_OP_FEATURES, EdgeChoices
+from tvm_go.policy.form_choices import FormChoices
 from tvm_go.simulate import OBJECTIVES
 
 Float32 = NDArray[np.float32]
@@ -63,6 +64,8 @@ class GraphInput:
         See `tvm_go.policy.moves.class_sequences`.
     choices : EdgeChoices, optional
         Edges at which to fuse or not, for a policy with the task ``fusion``; see `tvm_go.policy.kernel_graph`.
+    forms : FormChoices, optional
+        Ops that have several forms, for a policy with the task ``variant``; see `tvm_go.policy.plan_graph`.
     """
 
     name: str
@@ -82,6 +85,7 @@ class GraphInput:
     draft: Int64
     sequences: Int64
     choices: EdgeChoices | None = None
+    forms: FormChoices | None = None
 
     def __post_init__(self) -> None:
         freeze_arrays(self)

@@ -13,6 +13,7 @@ import torch
 
 from tvm_go.graph import Int64
 from tvm_go.policy.inputs import GraphInput
+from tvm_go.policy.run_sums import run_sums
 from tvm_go.policy.tasks.task import IMPOSSIBLE
 from tvm_go.search.placement._order import renumbered
 from tvm_go.simulate import Workload
@@ -82,13 +83,7 @@ def move_scores(log_prob: torch.Tensor, draft: torch.Tensor, sequences: torch.Te
     """
     gain = log_prob - log_prob.gather(1, draft[:, None])
     stays = torch.nn.functional.one_hot(draft, log_prob.shape[1]).to(log_prob.dtype)
-    total_gain, total_stays = (_sums_over_runs(values, sequences, moves) for values in (gain, stays))
+    runs = (moves.sequence, moves.begin, moves.end, moves.device)
+    total_gain, total_stays = (run_sums(values[None], sequences, 0, runs) for values in (gain, stays))
     length = moves.end - moves.begin
     return torch.where(total_stays < length, total_gain / length, IMPOSSIBLE)
-
-
-def _sums_over_runs(values: torch.Tensor, sequences: torch.Tensor, moves: Moves) -> torch.Tensor:
-    """Sum of float32 [C, D] over the run of each move, for its device: [M]; O(C D + M)."""
-    sums = torch.nn.functional.pad(values[sequences].double().cumsum(dim=1), (0, 0, 1, 0))  # [K, 1 + C, D]
-    run = sums[moves.sequence, moves.end, moves.device] - sums[moves.sequence, moves.begin, moves.device]
-    return run.to(values.dtype)

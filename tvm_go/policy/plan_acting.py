@@ -39,7 +39,7 @@ def draw_random_moves(draft: PlanDraft, tasks: Sequence[str], count: int, rng: n
     """Draw moves in some tasks, in the order of the tasks, as a policy would that prefers nothing."""
     choice = MoveChoice(draft, tasks, count, rng)
     for task in tasks:
-        indifferent = torch.zeros(1, len(draft.decisions[task]), draft.actions[task])
+        indifferent = torch.zeros(1, *draft.actions[task].shape)
         candidates = choice.candidates(task)
         choice.choose(task, candidates, run_scores(indifferent, draft, task, candidates).double().numpy())
     return choice.moves

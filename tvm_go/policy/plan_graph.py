@@ -12,6 +12,7 @@ from tvm_go.kernels import members
 from tvm_go.policy.draft import DRAFT_OP_FEATURES, DRAFT_PAIR_FEATURES, Draft, draft_features
 from tvm_go.policy.edge_choices import EdgeChoices, legal_pairs
 from tvm_go.policy.features import graph_input
+from tvm_go.policy.form_choices import form_choices, form_units
 from tvm_go.policy.inputs import PLAN_GRAPH_FEATURES, PLAN_OP_FEATURES, PLAN_UNIT_FEATURES, Float32, GraphInput
 from tvm_go.policy.kernel_graph import graph_features, op_features, op_types
 from tvm_go.rules import RuleView, kernel_breach, rule_view
@@ -33,6 +34,8 @@ class PlanFrame:
     ----------
     base : GraphInput
         Of the ops, each alone.
+    forms : int32 [U]
+        Ops with more than one form; each is a unit of the task ``variant``.
     edges : int32 [E]
         Those of the graph at which to fuse is a choice; each is a unit of the task ``fusion``.
     alike : int64 [E]
@@ -44,6 +47,7 @@ class PlanFrame:
     base: GraphInput
     own_op_features: Float32
     own_graph_features: Float32
+    forms: Int32
     edges: Int32
     alike: Int64
 
@@ -65,19 +69,20 @@ class PlanFrame:
             base=replace(graph_input(workload, planned.machine, "concurrent"), op_type=op_types(graph)),
             own_op_features=op_features(graph, planned.default),
             own_graph_features=graph_features(graph),
+            forms=form_units(planned),
             edges=edges,
             alike=np.unique(edge_classes(graph, planned.default)[edges], return_inverse=True)[1].reshape(-1),
         )
 
 
 def plan_input(frame: PlanFrame, plan: WholePlan, levels: int) -> GraphInput:
-    """Describe a plan, with `GraphInput.choices`; ``levels`` is how many there are of priority."""
+    """Describe a plan, with the `choices` and `forms` of `GraphInput`; ``levels`` is how many there are of priority."""
     planned, base, graph = frame.planned, frame.base, frame.planned.graph
     kernel, device = plan.kernel, plan.device
     model, node_device, node_priority = planned.workload(plan)
     node = model.node[kernel]
     of_node, of_pair = draft_features(model.workload, planned.machine, "concurrent", Draft(node_device, node_priority))
-    kernel_ms = planned.kernel_ms(kernel)
+    kernel_ms = planned.kernel_ms(plan.form, kernel)
     size = np.bincount(kernel)
     count = len(size)
     home = np.empty(count, dtype=np.int64)
@@ -123,6 +128,7 @@ def plan_input(frame: PlanFrame, plan: WholePlan, levels: int) -> GraphInput:
         graph_features=of_all,
         op_share=share[kernel].astype(np.float32),
         choices=_choices(frame, plan, own_ms / makespan_ms, start, slack, critical, makespan_ms),
+        forms=form_choices(planned, plan, frame.forms, base.colocation, makespan_ms),
     )
 
 
@@ -146,7 +152,7 @@ def _choices(
     bytes_ = graph.edge_bytes[frame.edges].astype(np.float64)
     travel = bytes_ / view.roofline_bytes_per_ms[device[reader]] / makespan_ms
     launch = view.launch_ms[device[reader]] / makespan_ms
-    together = device[source] == device[reader]
+    together = (device[source] == device[reader]) & ~planned.changed_edges(plan.form)[frame.edges]
     out_degree = np.bincount(graph.edge_src, minlength=graph.num_ops)
     in_degree = np.bincount(graph.edge_dst, minlength=graph.num_ops)
     readers = out_degree[source]

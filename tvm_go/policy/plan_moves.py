@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tvm_go.arrays import run_starts
 from tvm_go.graph import Int64
 from tvm_go.policy.plan_graph import PlanFrame
+from tvm_go.policy.run_sums import run_sums
 from tvm_go.policy.tasks.task import IMPOSSIBLE
 from tvm_go.search.placement._order import renumbered
 from tvm_go.simulate.plans import WholePlan
@@ -55,30 +56,36 @@ class Runs:
 
 @dataclass(frozen=True, eq=False)
 class PlanDraft:
-    """A plan of N ops in K kernels that is to be improved, with E edges at which fusing is a choice.
+    """A plan of N ops in K kernels that is to be improved.
+
+    Units of the tasks ``placement`` and ``schedule`` are all ops, of ``variant`` those with several forms, of
+    ``fusion`` E edges at which fusing is a choice.
 
     Attributes
     ----------
     decisions : mapping of str to int64 [U]
-        By task: a device for each op, 0 or 1 for each edge, a level for each op.
+        By task: a form, a device or a level for each op, 0 or 1 for each edge.
     sequences : mapping of str to int64 [Q, U]
         Orders of a task's units. The first two are by execution and depth first; of edges, by the ops that read
         them; then edges that are alike stand together.
-    actions : mapping of str to int
-        How many actions each task has.
+    actions : mapping of str to bool [U, A]
+        Which actions of a task each unit can take.
     kernel_start : int64 [2, K + 1]
         Where each kernel begins in the first two orders of the ops.
-    edge_start : int64 [2, N + 1]
-        Where the edges that go into each op begin in the first two orders of the edges.
+    unit_start : mapping of str to int64 [2, N + 1]
+        Where the units of each op begin in the first two orders, for tasks whose units are not all ops.
+    form_kernel : int64 [2, U]
+        Which kernel, in the two orders of kernels, has each unit of the task ``variant``, by its place in those.
     alike_start, alike_end : int64 [E]
         Where those that are like an edge stand in the third order.
     """
 
     decisions: Mapping[str, Int64]
     sequences: Mapping[str, Int64]
-    actions: Mapping[str, int]
+    actions: Mapping[str, NDArray[np.bool_]]
     kernel_start: Int64
-    edge_start: Int64
+    unit_start: Mapping[str, Int64]
+    form_kernel: Int64
     alike_start: Int64
     alike_end: Int64
 
@@ -90,23 +97,41 @@ class PlanDraft:
         places = np.stack([kernel, renumbered(frame.workload, kernel)])  # of each op's kernel
         ops = np.argsort(places, axis=1, kind="stable")
         place_of_op = np.argsort(ops, axis=1)
-        edges = np.stack([np.argsort(row[reader], kind="stable") for row in place_of_op])
-        starts = [np.searchsorted(row[reader][by], np.arange(len(kernel) + 1))
-                  for row, by in zip(place_of_op, edges, strict=True)]  # fmt: skip
+        edges, edge_start = _by_place(place_of_op[:, reader], len(kernel))
+        forms, form_start = _by_place(place_of_op[:, frame.forms], len(kernel))
         alike = np.argsort(frame.alike, kind="stable")
         return PlanDraft(
             decisions={
+                "variant": plan.form[frame.forms].astype(np.int64),
                 "placement": plan.device.astype(np.int64),
                 "fusion": (kernel[source] == kernel[reader]).astype(np.int64),
                 "schedule": plan.level.astype(np.int64),
             },
-            sequences={"placement": ops, "fusion": np.concatenate([edges, alike[None]]), "schedule": ops},
-            actions={"placement": frame.planned.machine.num_devices, "fusion": 2, "schedule": levels},
+            sequences={
+                "variant": forms,
+                "placement": ops,
+                "fusion": np.concatenate([edges, alike[None]]),
+                "schedule": ops,
+            },
+            actions={
+                "variant": frame.planned.view.forms.has[frame.forms],
+                "placement": np.ones((len(kernel), frame.planned.machine.num_devices), dtype=np.bool_),
+                "fusion": np.ones((len(reader), 2), dtype=np.bool_),
+                "schedule": np.ones((len(kernel), levels), dtype=np.bool_),
+            },
             kernel_start=np.stack([run_starts(np.sort(row), int(kernel.max()) + 1) for row in places]),
-            edge_start=np.stack(starts),
+            unit_start={"variant": form_start, "fusion": edge_start},
+            form_kernel=np.stack([row[frame.forms[by]] for row, by in zip(places, forms, strict=True)]),
             alike_start=np.searchsorted(frame.alike[alike], frame.alike, side="left"),
             alike_end=np.searchsorted(frame.alike[alike], frame.alike, side="right"),
         )
+
+
+def _by_place(place: Int64, num_ops: int) -> tuple[Int64, Int64]:
+    """Units in the order of the places of their ops, int64 [2, U]; and where those of each place begin, [2, N + 1]."""
+    order = np.argsort(place, axis=1, kind="stable")
+    starts = [np.searchsorted(np.sort(row), np.arange(num_ops + 1)) for row in place]
+    return order, np.stack(starts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,23 +154,29 @@ class PlanMoves:
     def plan(self, frame: PlanFrame, draft: PlanDraft, row: int) -> WholePlan:
         """The legal plan after one move. What is newly fused goes before what was."""
         one = self.rows(np.array([row]))
-        device, merges, level = (one.decisions(draft, task)[0] for task in ("placement", "fusion", "schedule"))
+        forms, device, merges, level = (
+            one.decisions(draft, task)[0] for task in ("variant", "placement", "fusion", "schedule")
+        )
+        form = np.zeros(len(device), dtype=np.int64)
+        form[frame.forms] = forms
         merge = np.zeros(frame.planned.graph.num_edges, dtype=np.int64)
         merge[frame.edges] = merges * (2 - draft.decisions["fusion"])
-        return frame.planned.legal(device, merge, level)
+        return frame.planned.legal(form, device, merge, level)
 
 
 def changed(draft: PlanDraft, task: str, runs: Runs) -> Int64:
-    """Decisions of a task after each of some runs, [B]: int64 [B, U]."""
+    """Decisions of a task after each of some runs, [B]: int64 [B, U]. Units that cannot take the action stay."""
     place = np.argsort(draft.sequences[task], axis=1)[runs.sequence]  # where there is no run, any
     inside = (place >= runs.begin[:, None]) & (place < runs.end[:, None]) & runs.changes[:, None]
+    inside &= draft.actions[task][:, runs.action].T
     return np.where(inside, runs.action[:, None], draft.decisions[task])
 
 
 class MoveChoice:
     """Moves while they are drawn, task after task.
 
-    By the candidates' number alone, each task changes something in half of the moves; no move is empty.
+    By the candidates' number alone, each task changes something in half of the moves; no move is empty, unless there is
+    nothing to decide.
     """
 
     def __init__(self, draft: PlanDraft, tasks: Sequence[str], count: int, rng: np.random.Generator) -> None:
@@ -165,23 +196,46 @@ class MoveChoice:
         """Runs to choose from: [B, C]."""
         draft, rng = self._draft, self._rng
         shape = (len(self._near), CANDIDATES)
-        kernels = draft.kernel_start.shape[1] - 1
-        longest = max(kernels / 2, 1.0)
-        length = np.clip(np.exp(rng.random(shape) * np.log(longest)).astype(np.int64), 1, kernels)
-        begin = (rng.random(shape) * (kernels - length + 1)).astype(np.int64)
+        begin, end = self._lengths(draft.kernel_start.shape[1] - 1)
         sequence = rng.integers(0, 2, shape)
         near = (rng.random(shape) < _NEAR) & (self._near[:, :1] >= 0)
         sequence, first, last = (
-            np.where(near, told[:, None], own)
-            for told, own in zip(self._near.T, (sequence, begin, begin + length), strict=True)
+            np.where(near, told[:, None], own) for told, own in zip(self._near.T, (sequence, begin, end), strict=True)
         )
         self._kernels = np.stack([sequence, first, last], axis=-1)
         begin, end = draft.kernel_start[sequence, first], draft.kernel_start[sequence, last]
-        action = rng.integers(0, draft.actions[task], shape)
-        if task != "fusion":
+        action = rng.integers(0, draft.actions[task].shape[1], shape)
+        if task not in draft.unit_start:
             return Runs(sequence, begin, end, action)
-        runs = Runs(sequence, draft.edge_start[sequence, begin], draft.edge_start[sequence, end], action)
-        return self._single_edges(runs, near) if draft.decisions[task].size else runs
+        start = draft.unit_start[task]
+        runs = Runs(sequence, start[sequence, begin], start[sequence, end], action)
+        if not draft.decisions[task].size:
+            return runs
+        return self._single_edges(runs, near) if task == "fusion" else self._forms(runs, near)
+
+    def _lengths(self, units: int) -> tuple[Int64, Int64]:
+        """Begin and end of runs, of all lengths up to half of the units, evenly by their logarithms: [B, C]."""
+        rng, shape = self._rng, (len(self._near), CANDIDATES)
+        longest = max(units / 2, 1.0)
+        length = np.clip(np.exp(rng.random(shape) * np.log(longest)).astype(np.int64), 1, units)
+        begin = (rng.random(shape) * (units - length + 1)).astype(np.int64)
+        return begin, begin + length
+
+    def _forms(self, runs: Runs, near: NDArray[np.bool_]) -> Runs:
+        """Runs of neighbouring ops that have several forms, for a form that is new to at least one of them."""
+        draft, rng = self._draft, self._rng
+        units = draft.decisions["variant"].size
+        begin, end = self._lengths(units)
+        begin, end = np.where(near, runs.begin, begin), np.where(near, runs.end, end)
+        kernel = draft.form_kernel
+        own = np.stack([runs.sequence, kernel[runs.sequence, np.minimum(begin, units - 1)],
+                        kernel[runs.sequence, np.maximum(end, 1) - 1] + 1], axis=-1)  # fmt: skip
+        self._kernels = np.where(near[..., None], self._kernels, own)
+        place = np.minimum((begin + rng.random(near.shape) * (end - begin)).astype(np.int64), units - 1)
+        one = draft.sequences["variant"][runs.sequence, place]
+        other = draft.actions["variant"][one]  # [B, C, F]
+        np.put_along_axis(other, draft.decisions["variant"][one][..., None], False, axis=-1)
+        return Runs(runs.sequence, begin, end, np.where(other, rng.random(other.shape), -1.0).argmax(axis=-1))
 
     def _single_edges(self, runs: Runs, near: NDArray[np.bool_]) -> Runs:
         """Some of the runs replaced by one edge, or all that are alike, which are then decided otherwise."""
@@ -224,19 +278,16 @@ def run_scores(log_prob: torch.Tensor, draft: PlanDraft, task: str, runs: Runs) 
     """
     now = torch.from_numpy(draft.decisions[task])
     sequences = torch.from_numpy(draft.sequences[task])
-    actions = draft.actions[task]
-    log_prob = log_prob[..., :actions]
+    possible = torch.from_numpy(draft.actions[task])
+    log_prob = log_prob[..., : possible.shape[1]]
     gain = log_prob - log_prob.gather(-1, now[None, :, None].expand(len(log_prob), -1, 1))
-    other = (torch.arange(actions) != now[:, None]).to(log_prob.dtype)
-    row = torch.arange(len(log_prob))[:, None].expand(-1, runs.sequence.shape[1]) if len(log_prob) > 1 else 0
-    sequence, begin, end, action = (
-        torch.from_numpy(part) for part in (np.maximum(runs.sequence, 0), runs.begin, runs.end, runs.action)
+    gain = torch.where(possible, gain, 0.0)
+    other = (possible & (torch.arange(possible.shape[1]) != now[:, None])).to(log_prob.dtype)
+    row = torch.arange(len(log_prob))[:, None] if len(log_prob) > 1 else 0
+    own = (
+        torch.from_numpy(np.maximum(runs.sequence, 0)),
+        *(torch.from_numpy(part) for part in (runs.begin, runs.end, runs.action)),
     )
-
-    def total(values: torch.Tensor, row: torch.Tensor | int) -> torch.Tensor:
-        sums = torch.nn.functional.pad(values[:, sequences].double().cumsum(dim=2), (0, 0, 1, 0))  # [R, Q, 1 + U, A]
-        return (sums[row, sequence, end, action] - sums[row, sequence, begin, action]).to(log_prob.dtype)
-
-    number = total(other[None], 0)
-    scores = torch.where(number > 0, total(gain, row) / number.clamp(min=1), IMPOSSIBLE)
+    number = run_sums(other[None], sequences, 0, own)
+    scores = torch.where(number > 0, run_sums(gain, sequences, row, own) / number.clamp(min=1), IMPOSSIBLE)
     return torch.where(torch.from_numpy(runs.changes), scores, 0.0)

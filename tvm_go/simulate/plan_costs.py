@@ -1,4 +1,4 @@
-"""What the kernels of a plan take on each device, and their makespan: compiled, for searches that try thousands."""
+"""The makespan of a plan: kernels, layout changes and results as the ops of a simulated run, compiled for searches."""
 
 from __future__ import annotations
 
@@ -6,157 +6,148 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from tvm_go.copies import HOST
 from tvm_go.graph import Int32, Int64, ValueKind
 from tvm_go.simulate.costs import Costs
 from tvm_go.simulate.executors.concurrent import concurrent_ms
+from tvm_go.simulate.forms import Int8, is_changed, is_result_changed, layouts_of
+from tvm_go.simulate.plan_kernels import PlanKernels, PlanView, kernels_of
 from tvm_go.simulate.workload import Floats
 
-Bools = NDArray[np.bool_]
-
-_FIRST = 1e300  # priority of what takes no time: inputs, results, and single outputs of kernels
+_FIRST = 1e300  # priority of what takes no time, and of what the host does to results
 _CONSTANT = int(ValueKind.CONSTANT)
 
 
-class PlanView(NamedTuple):
-    """A graph of N ops, V values and U uses on D devices, as compiled functions read it; see `OpGraph` and `Costs`.
+class LayoutChanges(NamedTuple):
+    """C layout changes; a value is changed at most once on each device.
 
     Attributes
     ----------
-    value_op, use_value, output_values : int32
-    value_kind : int8 [V]
-    is_scalar, is_output : bool [V]
-    value_bytes, flops : float64 [V], [N]
-    free : bool [N]
-    use_start : int64 [N + 1]
-    inputs : int64
-        The graph's inputs among its values.
-    flops_per_ms, roofline_bytes_per_ms, launch_ms : float64 [D]
-        What kernels reach, not what data sheets promise.
+    value, device : int32 [C]
+        What is changed, and where.
+    before : int64 [C]
+        The first kernel that needs it, ascending; K if only the results do.
+    of : int32 [V, D]
+        Change of each value on each device; -1 where there is none.
     """
 
-    value_op: Int32
-    value_kind: NDArray[np.int8]
-    is_scalar: Bools
-    is_output: Bools
-    value_bytes: Floats
-    use_value: Int32
-    use_start: Int64
-    output_values: Int32
-    inputs: Int64
-    flops: Floats
-    free: Bools
-    flops_per_ms: Floats
-    roofline_bytes_per_ms: Floats
-    launch_ms: Floats
-    memory_bytes: Floats
-    bytes_per_ms: Floats
-    latency_ms: Floats
-    link: Int32
-    overlap: bool
+    value: Int32
+    device: Int32
+    before: Int64
+    of: Int32
+
+
+class PlanRun(NamedTuple):
+    """A plan as M ops of a simulated run.
+
+    First inputs; then each kernel between the layout changes that it needs and, if there are several, its outputs; then
+    layout changes of results, and the end.
+
+    Attributes
+    ----------
+    costs : Costs
+        The outputs of a kernel are in its colocation class, and layout changes in that of the first that needs them.
+    device, priority : int32 [M], float64 [M]
+    node : int64 [K]
+        Op that each kernel is.
+    """
+
+    costs: Costs
+    device: Int32
+    priority: Floats
+    node: Int64
 
 
 @njit(cache=True, nogil=True)
-def plan_ms(view: PlanView, device: Int32, kernel: Int32, level: Int64) -> float:
+def plan_ms(view: PlanView, form: Int32, device: Int32, kernel: Int32, level: Int64) -> float:
     """Makespan of a legal plan; ``inf`` if a device has too little memory. See `tvm_go.simulate.plans.WholePlan`."""
-    costs, where, priority = plan_costs(view, device, kernel, level)
-    return concurrent_ms(costs, where, priority)
+    run = plan_run(view, form, device, kernel, level)
+    return concurrent_ms(run.costs, run.device, run.priority)
 
 
 @njit(cache=True, nogil=True)
-def _leaving(view: PlanView, kernel: Int32) -> Bools:
-    """Values that leave the kernel which makes them: bool [V]; as `tvm_go.kernels.returned_values`."""
-    leaves = view.is_output & (view.value_op >= 0)
-    for op in range(len(kernel)):
-        for use in range(view.use_start[op], view.use_start[op + 1]):
-            value = view.use_value[use]
-            maker = view.value_op[value]
-            if maker >= 0 and kernel[maker] != kernel[op]:
-                leaves[value] = True
-    return leaves
-
-
-@njit(cache=True, nogil=True)
-def kernels_ms(view: PlanView, kernel: Int32) -> tuple[Floats, Floats, Bools, Int64]:
-    """Of K kernels: milliseconds [K, D] and resident bytes [K]; which values leave [V], how many of each kernel [K]."""
+def _changes(view: PlanView, layout: Int8, device: Int32, kernels: PlanKernels) -> LayoutChanges:
+    of = np.full((len(kernels.leaves), len(view.launch_ms)), -1, dtype=np.int32)
+    room = len(view.use_value) + len(view.output_values) if layout.any() else 0
+    value_of, device_of = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
+    before = np.empty(room, dtype=np.int64)
     count = 0
-    for op in range(len(kernel)):
-        count = max(count, kernel[op] + 1)
-    leaves = _leaving(view, kernel)
-    flops, moved, resident = np.zeros(count), np.zeros(count), np.zeros(count)
-    outputs = np.zeros(count, dtype=np.int64)
-    free = np.ones(count, dtype=np.bool_)
-    for value in range(len(leaves)):
-        if leaves[value]:
-            maker = kernel[view.value_op[value]]
-            moved[maker] += view.value_bytes[value]
-            outputs[maker] += 1
-    start, ops = _members(kernel, count)
-    seen = np.full(len(leaves), -1, dtype=np.int64)
-    for number in range(count):
-        for place in range(start[number], start[number + 1]):
-            op = ops[place]
-            flops[number] += view.flops[op]
-            free[number] &= view.free[op]
+    for number in range(len(kernels.outputs) if room else 0):
+        for place in range(kernels.start[number], kernels.start[number + 1]):
+            op = kernels.ops[place]
             for use in range(view.use_start[op], view.use_start[op + 1]):
                 value = view.use_value[use]
-                maker = view.value_op[value]
-                if seen[value] == number or view.is_scalar[value] or (maker >= 0 and kernel[maker] == number):
-                    continue
-                seen[value] = number
-                moved[number] += view.value_bytes[value]
-                if view.value_kind[value] == _CONSTANT:
-                    resident[number] += view.value_bytes[value]
-    ms = np.zeros((count, len(view.launch_ms)))
-    for number in range(count):
-        if free[number] and outputs[number] == 1:
-            continue
-        for d in range(len(view.launch_ms)):
-            computing = flops[number] / view.flops_per_ms[d]
-            ms[number, d] = max(computing, moved[number] / view.roofline_bytes_per_ms[d]) + view.launch_ms[d]
-    return ms, resident, leaves, outputs
+                constant = view.value_kind[value] == _CONSTANT
+                if is_changed(view.forms, layout, view.value_op[value], constant, op) and of[value, device[op]] < 0:
+                    of[value, device[op]] = count
+                    value_of[count], device_of[count], before[count] = value, device[op], number
+                    count += 1
+    for value in view.output_values[: len(view.output_values) if room else 0]:
+        if is_result_changed(view.forms, layout, view.value_op[value]) and of[value, HOST] < 0:
+            of[value, HOST] = count
+            value_of[count], device_of[count], before[count] = value, HOST, len(kernels.outputs)
+            count += 1
+    return LayoutChanges(value_of[:count], device_of[:count], before[:count], of)
 
 
 @njit(cache=True, nogil=True)
-def _members(kernel: Int32, count: int) -> tuple[Int64, Int32]:
-    """As `tvm_go.kernels.members`."""
-    start = np.zeros(count + 1, dtype=np.int64)
-    for op in range(len(kernel)):
-        start[kernel[op] + 1] += 1
-    start = np.cumsum(start)
-    fill, ops = start[:-1].copy(), np.empty(len(kernel), dtype=np.int32)
-    for op in range(len(kernel)):
-        ops[fill[kernel[op]]] = op
-        fill[kernel[op]] += 1
-    return start, ops
+def layout_changes_ms(view: PlanView, form: Int32, device: Int32) -> float:
+    """What all layout changes take, one after the other, by the form and device of each op."""
+    layout = layouts_of(view.forms, form)
+    done = np.zeros((len(view.value_op), len(view.launch_ms)), dtype=np.bool_)
+    total_ms = 0.0
+    for op in range(len(form)):
+        for use in range(view.use_start[op], view.use_start[op + 1]):
+            value = view.use_value[use]
+            constant = view.value_kind[value] == _CONSTANT
+            if is_changed(view.forms, layout, view.value_op[value], constant, op) and not done[value, device[op]]:
+                done[value, device[op]] = True
+                total_ms += _change_ms(view, value, device[op])
+    for value in view.output_values:
+        if is_result_changed(view.forms, layout, view.value_op[value]) and not done[value, HOST]:
+            done[value, HOST] = True
+            total_ms += _change_ms(view, value, HOST)
+    return total_ms
 
 
 @njit(cache=True, nogil=True)
-def plan_costs(view: PlanView, device: Int32, kernel: Int32, level: Int64) -> tuple[Costs, Int32, Floats]:
-    """What `from_kernels` and `costs_of` make of a plan; with the device and the priority of each of its ops."""
-    kernel_ms, resident, leaves, outputs = kernels_ms(view, kernel)
-    count, num_inputs, num_devices = len(kernel_ms), len(view.inputs), len(view.launch_ms)
-    node = np.empty(count, dtype=np.int64)
-    total = num_inputs
-    for number in range(count):
-        node[number] = total
-        total += 1 + (outputs[number] if outputs[number] > 1 else 0)
+def _change_ms(view: PlanView, value: int, device: int) -> float:
+    """Read once, written once, by a launch of its own."""
+    return 2 * view.value_bytes[value] / view.roofline_bytes_per_ms[device] + view.launch_ms[device]
+
+
+@njit(cache=True, nogil=True)
+def plan_run(view: PlanView, form: Int32, device: Int32, kernel: Int32, level: Int64) -> PlanRun:
+    """Gather what is run of a legal plan."""
+    kernels = kernels_of(view, form, kernel)
+    layout = layouts_of(view.forms, form)
+    changes = _changes(view, layout, device, kernels)
+    leaves, outputs = kernels.leaves, kernels.outputs
+    count, num_inputs, num_devices = len(outputs), len(view.inputs), len(view.launch_ms)
+    node, change_node = np.empty(count, dtype=np.int64), np.empty(len(changes.value), dtype=np.int64)
+    total, change = num_inputs, 0
+    for number in range(count + 1):
+        while change < len(change_node) and changes.before[change] == number:
+            change_node[change] = total
+            change += 1
+            total += 1
+        if number < count:
+            node[number] = total
+            total += 1 + (outputs[number] if outputs[number] > 1 else 0)
     sink = total
     total += 1
     value_node = np.full(len(leaves), -1, dtype=np.int64)
-    for i in range(num_inputs):
-        value_node[view.inputs[i]] = i
     fill = node + 1
     op_ms, resident_bytes, output_bytes = np.zeros((total, num_devices)), np.zeros(total), np.zeros(total)
     where, priority = np.full(total, HOST, dtype=np.int32), np.full(total, _FIRST)
     colocation = np.arange(total).astype(np.int32)
     for i in range(num_inputs):
+        value_node[view.inputs[i]] = i
         output_bytes[i] = view.value_bytes[view.inputs[i]]
     for number in range(count):
-        op_ms[node[number]] = kernel_ms[number]
-        resident_bytes[node[number]] = resident[number]
+        op_ms[node[number]] = kernels.ms[number]
+        resident_bytes[node[number]] = kernels.resident_bytes[number]
         priority[node[number]] = -1.0
     for op in range(len(kernel)):
         number = kernel[op]
@@ -168,25 +159,46 @@ def plan_costs(view: PlanView, device: Int32, kernel: Int32, level: Int64) -> tu
             if outputs[number] > 1:
                 value_node[value] = fill[number]
                 where[fill[number]] = where[node[number]]
+                colocation[fill[number]] = node[number]
                 fill[number] += 1
             else:
                 value_node[value] = node[number]
             output_bytes[value_node[value]] = view.value_bytes[value]
-    room = len(view.use_value) + len(leaves) + len(view.output_values)
+    for change in range(len(change_node)):
+        here, number = change_node[change], changes.before[change]
+        where[here] = changes.device[change]
+        output_bytes[here] = view.value_bytes[changes.value[change]]
+        for d in range(num_devices):
+            op_ms[here, d] = _change_ms(view, changes.value[change], d)
+        if number < count:
+            priority[here] = -1.0  # as urgent as what needs it most, see below
+            colocation[here] = node[number]
+    room = len(view.use_value) + len(leaves) + len(view.output_values) + len(change_node)
     edge_src = np.empty(room, dtype=np.int32)
     edge_start = np.zeros(total + 1, dtype=np.int64)
     seen = np.full(total, -1, dtype=np.int64)
-    starts, ops = _members(kernel, count)
-    edges = 0
-    for number in range(count):
+    edges, change = 0, 0
+    for number in range(count + 1):
+        while change < len(change_node) and changes.before[change] == number:
+            edge_start[change_node[change]] = edges
+            edge_src[edges] = value_node[changes.value[change]]
+            edges += 1
+            change += 1
+        if number == count:
+            break
         here = node[number]
         edge_start[here] = edges
-        for place in range(starts[number], starts[number + 1]):
-            op = ops[place]
+        for place in range(kernels.start[number], kernels.start[number + 1]):
+            op = kernels.ops[place]
             for use in range(view.use_start[op], view.use_start[op + 1]):
                 value = view.use_value[use]
                 source, maker = value_node[value], view.value_op[value]
-                if source < 0 or (maker >= 0 and kernel[maker] == number) or seen[source] == here:
+                if source < 0 or (maker >= 0 and kernel[maker] == number):
+                    continue
+                if len(change_node) and is_changed(view.forms, layout, maker, False, op):
+                    source = change_node[changes.of[value, device[op]]]
+                    priority[source] = max(priority[source], priority[here])
+                if seen[source] == here:
                     continue
                 seen[source] = here
                 edge_src[edges] = source
@@ -199,6 +211,9 @@ def plan_costs(view: PlanView, device: Int32, kernel: Int32, level: Int64) -> tu
     edge_start[sink] = edges
     for value in view.output_values:
         source = value_node[value]
+        if len(change_node) and is_result_changed(view.forms, layout, view.value_op[value]):
+            source = change_node[changes.of[value, HOST]]
+            priority[source] = _FIRST
         if source >= 0 and seen[source] != sink:
             seen[source] = sink
             edge_src[edges] = source
@@ -206,17 +221,7 @@ def plan_costs(view: PlanView, device: Int32, kernel: Int32, level: Int64) -> tu
     edge_src[edge_start[sink] : edges].sort()
     edge_start[total] = edges
     edge_src = edge_src[:edges].copy()
-    reader_start = np.zeros(total + 1, dtype=np.int64)
-    for edge in range(edges):
-        reader_start[edge_src[edge] + 1] += 1
-    reader_start = np.cumsum(reader_start)
-    reader, reader_edge = np.empty(edges, dtype=np.int32), np.empty(edges, dtype=np.int32)
-    place_of = reader_start[:-1].copy()
-    for op in range(total):
-        for edge in range(edge_start[op], edge_start[op + 1]):
-            place = place_of[edge_src[edge]]
-            reader[place], reader_edge[place] = op, edge
-            place_of[edge_src[edge]] += 1
+    reader_start, reader, reader_edge = _readers(edge_start, edge_src)
     costs = Costs(
         op_ms,
         resident_bytes,
@@ -233,4 +238,22 @@ def plan_costs(view: PlanView, device: Int32, kernel: Int32, level: Int64) -> tu
         reader,
         reader_edge,
     )
-    return costs, where, priority
+    return PlanRun(costs, where, priority, node)
+
+
+@njit(cache=True, nogil=True)
+def _readers(edge_start: Int64, edge_src: Int32) -> tuple[Int64, Int32, Int32]:
+    """`Costs.reader_start`, `Costs.reader` and `Costs.reader_edge`."""
+    total = len(edge_start) - 1
+    reader_start = np.zeros(total + 1, dtype=np.int64)
+    for edge in range(len(edge_src)):
+        reader_start[edge_src[edge] + 1] += 1
+    reader_start = np.cumsum(reader_start)
+    reader, reader_edge = np.empty(len(edge_src), dtype=np.int32), np.empty(len(edge_src), dtype=np.int32)
+    place_of = reader_start[:-1].copy()
+    for op in range(total):
+        for edge in range(edge_start[op], edge_start[op + 1]):
+            place = place_of[edge_src[edge]]
+            reader[place], reader_edge[place] = op, edge
+            place_of[edge_src[edge]] += 1
+    return reader_start, reader, reader_edge

@@ -52,7 +52,7 @@ def test_decisions_of_other_tasks_stay_while_one_is_learned() -> None:
     assert not np.array_equal(problem.best.kernel, before.kernel)
 
 
-@pytest.mark.parametrize("tasks", [("placement",), ("fusion",), ("placement", "fusion"), TASKS])
+@pytest.mark.parametrize("tasks", [("variant",), ("placement",), ("fusion",), ("placement", "fusion"), TASKS])
 def test_a_policy_of_any_tasks_learns_to_choose_moves_that_gain_on_graphs_it_never_saw(tasks: tuple[str, ...]) -> None:
     unseen = lessons_of(tasks, range(20, 26))
     policy = policy_of(tasks)
@@ -62,14 +62,15 @@ def test_a_policy_of_any_tasks_learns_to_choose_moves_that_gain_on_graphs_it_nev
             return float(plan_loss(policy, unseen, 32, np.random.default_rng(0)))
 
     before = loss()
-    record = train_plans(policy, lessons_of(tasks, range(8)), TRAINING, np.random.default_rng(0))
+    record = train_plans(policy, lessons_of(tasks, range(16)), TRAINING, np.random.default_rng(0))
     assert record["steps_done"] == TRAINING.steps
     assert loss() < 0.9 * before
 
 
-def test_the_same_seed_gives_the_same_weights() -> None:
-    lessons = lessons_of(("fusion",), range(3))
-    policies = [policy_of(("fusion",)) for _ in range(2)]
+@pytest.mark.parametrize("tasks", [("fusion",), TASKS])
+def test_the_same_seed_gives_the_same_weights(tasks: tuple[str, ...]) -> None:
+    lessons = lessons_of(tasks, range(3))
+    policies = [policy_of(tasks) for _ in range(2)]
     for policy in policies:
         train_plans(policy, lessons, PlanTraining(steps=3), np.random.default_rng(0))
     one, other = (policy.state_dict() for policy in policies)

@@ -16,8 +16,9 @@ from tvm_go.policy import Checkpoint, Policy, PolicyConfig, load_policy, save_po
 from tvm_go.policy.plan_acting import Scene, draw_plan_moves, draw_random_moves, plan_move_scores
 from tvm_go.policy.plan_graph import PlanFrame, plan_input
 from tvm_go.policy.plan_moves import PlanDraft, Runs, run_scores
+from tvm_go.simulate.forms import forms_of
 
-TASKS = ("placement", "fusion", "schedule")
+TASKS = ("variant", "placement", "fusion", "schedule")
 LEVELS = 4
 SMALL = PolicyConfig(tasks=TASKS, width=16, graph_layers=1, heads=2, rounds=2, levels=LEVELS, plans=True)
 
@@ -51,6 +52,26 @@ def test_a_random_move_changes_something_and_takes_whole_kernels(seed: int, num_
     assert somewhere.all()
 
 
+@given(seed=st.integers(0, 10**6), num_ops=st.integers(2, 40))
+@settings(max_examples=40, deadline=None)
+def test_a_move_to_another_form_gives_it_to_the_ops_of_a_run_that_have_it_and_to_no_others(
+    seed: int, num_ops: int
+) -> None:
+    frame, (_, draft) = scene_of(seed, num_ops)
+    plan = random_plan(frame.planned, np.random.default_rng(seed), LEVELS)
+    moves = draw_random_moves(draft, ("variant",), 16, np.random.default_rng(seed))
+    runs, has = moves.runs["variant"], forms_of(frame.planned.graph)
+    assert runs.changes.all() == (len(frame.forms) > 0)
+    for row in range(16 if len(frame.forms) else 0):
+        run = draft.sequences["variant"][runs.sequence[row], runs.begin[row] : runs.end[row]]
+        taking = frame.forms[run][has[frame.forms[run], runs.action[row]]]
+        expected = plan.form.copy()
+        expected[taking] = runs.action[row]
+        after = moves.plan(frame, draft, row)
+        assert np.array_equal(after.form, expected) and not np.array_equal(after.form, plan.form)
+        assert np.array_equal(after.device, plan.device) and np.array_equal(after.level, plan.level)
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_moves_in_one_task_leave_the_decisions_of_others(task: str) -> None:
     _, (_, draft) = scene_of(5)
@@ -61,11 +82,10 @@ def test_moves_in_one_task_leave_the_decisions_of_others(task: str) -> None:
         assert np.array_equal(moves.decisions(draft, other), draft.decisions[other][None])
 
 
-def test_about_half_of_the_moves_change_each_of_three_tasks_often_near_one_another() -> None:
+def test_about_half_of_the_moves_change_each_task_often_near_one_another() -> None:
     _, (_, draft) = scene_of(5, 60)
-    moves = draw_random_moves(draft, TASKS, 400, np.random.default_rng(0))
-    share = [moves.runs[task].changes.mean() for task in TASKS]
-    assert all(0.4 < one < 0.7 for one in share)
+    moves = draw_random_moves(draft, ("placement", "fusion", "schedule"), 400, np.random.default_rng(0))
+    assert all(0.4 < runs.changes.mean() < 0.7 for runs in moves.runs.values())
     placed, ordered = moves.runs["placement"], moves.runs["schedule"]
     both = placed.changes & ordered.changes
     same = (placed.begin == ordered.begin) & (placed.end == ordered.end) & (placed.sequence == ordered.sequence)
@@ -77,7 +97,7 @@ def test_a_run_is_preferred_by_the_mean_over_what_it_changes() -> None:
     rng = np.random.default_rng(0)
     for task in TASKS:
         moves = draw_random_moves(draft, (task,), 12, rng)
-        shape = (12, len(draft.decisions[task]), draft.actions[task])
+        shape = (12, len(draft.decisions[task]), draft.actions[task].shape[1])
         log_prob = torch.from_numpy(rng.standard_normal(shape)).float()
         runs = moves.runs[task]
         each = Runs(*(part[:, None] for part in (runs.sequence, runs.begin, runs.end, runs.action)))
@@ -90,7 +110,7 @@ def test_a_run_is_preferred_by_the_mean_over_what_it_changes() -> None:
 
 
 @pytest.mark.parametrize(
-    "tasks", [("placement",), ("fusion",), ("schedule",), ("placement", "schedule"), ("fusion", "schedule"), TASKS]
+    "tasks", [*((task,) for task in TASKS), ("placement", "schedule"), ("variant", "fusion"), TASKS]
 )
 def test_a_policy_of_any_tasks_draws_moves_in_them_and_scores_several_drafts_at_once(tasks: tuple[str, ...]) -> None:
     policy = subset_policy(tasks)
@@ -127,8 +147,11 @@ def test_what_the_policy_sees_is_finite_and_tells_plans_apart() -> None:
     other = plan_input(frame, random_plan(frame.planned, np.random.default_rng(99), LEVELS), LEVELS)
     choices, others = scene.graph.choices, other.choices
     assert choices is not None and others is not None
-    for array in (scene.graph.op_features, scene.graph.pair_features, choices.unit_features):
+    forms, other_forms = scene.graph.forms, other.forms
+    assert forms is not None and other_forms is not None
+    for array in (scene.graph.op_features, scene.graph.pair_features, choices.unit_features, forms.features):
         assert np.isfinite(array).all()
+    assert not np.allclose(forms.features, other_forms.features)
     assert not np.allclose(scene.graph.op_features, other.op_features)
     assert not np.allclose(choices.unit_features, others.unit_features)
     assert np.array_equal(choices.unit_features[:, 1] > 0, scene.draft.decisions["fusion"] == 1)
@@ -137,7 +160,7 @@ def test_what_the_policy_sees_is_finite_and_tells_plans_apart() -> None:
 def test_a_policy_from_a_checkpoint_draws_the_same_moves(tmp_path: Path) -> None:
     policy, (_, scene) = Policy(SMALL, 3), scene_of(1)
     save_policy(Checkpoint(policy), tmp_path / "policy.pt")
-    loaded = load_policy(tmp_path / "policy.pt", tasks=TASKS).policy
+    loaded = load_policy(tmp_path / "policy.pt").policy
     one, other = (draw_plan_moves(each, scene, 8, np.random.default_rng(0)) for each in (policy, loaded))
     assert all(np.array_equal(one.decisions(scene.draft, task), other.decisions(scene.draft, task)) for task in TASKS)
 

@@ -4,7 +4,8 @@ from tvm_go.policy.tasks.fusion import Fusion
 from tvm_go.policy.tasks.placement import Placement
 from tvm_go.policy.tasks.schedule import Schedule
 from tvm_go.policy.tasks.task import Task
+from tvm_go.policy.tasks.variant import Variant
 
-TASKS: dict[str, type[Task]] = {"placement": Placement, "fusion": Fusion, "schedule": Schedule}
+TASKS: dict[str, type[Task]] = {"variant": Variant, "placement": Placement, "fusion": Fusion, "schedule": Schedule}
 
-__all__ = ["TASKS", "Fusion", "Placement", "Schedule", "Task"]
+__all__ = ["TASKS", "Fusion", "Placement", "Schedule", "Task", "Variant"]
