@@ -15,7 +15,7 @@ from tvm_go.learn.fusion import FusionLesson, choices_of, imitation_loss
 from tvm_go.learn.journal import Row
 from tvm_go.learn.ppo import PPOConfig
 from tvm_go.learn.reinforce import reinforce
-from tvm_go.learn.run import RunOptions, new_state, run
+from tvm_go.learn.run import RunOptions, run
 from tvm_go.learn.run_state import RunState
 from tvm_go.policy import Policy
 from tvm_go.policy.inputs import OP_TYPES
@@ -71,8 +71,8 @@ def train_fusion(
         If a loss is not finite. The last run saved stays as it is.
     """
     optimiser = torch.optim.AdamW(policy.parameters(), lr=config.imitation_rate, weight_decay=config.weight_decay)
-    state = new_state(policy, optimiser, lessons, rng)
-    return run(state, partial(_step, lessons=lessons, config=config), asdict(config), options or RunOptions())
+    take_step = partial(_step, lessons=lessons, config=config)
+    return run(policy, optimiser, lessons, take_step, asdict(config), rng, options or RunOptions())
 
 
 def _step(state: RunState, lessons: Sequence[FusionLesson], config: FusionTraining) -> Row:

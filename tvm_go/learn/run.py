@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from tvm_go.learn.run_state import Known, RunState, load_run, record_of, save_ru
 from tvm_go.policy import Policy
 
 RUN_FILE = "run.pt"
-_IDENTITY = ("graphs", "settings", "policy")  # of a record: what must be the same to go on
 
 
 @dataclass(frozen=True)
@@ -55,12 +54,15 @@ class RunOptions:
 
 
 def run(
-    state: RunState,
+    policy: Policy,
+    optimiser: torch.optim.Optimizer,
+    lessons: Sequence[Lesson],
     take_step: Callable[[RunState], Row],
     settings: Mapping[str, Any],
+    rng: np.random.Generator,
     options: RunOptions,
 ) -> dict[str, Any]:
-    """Take steps until there are ``settings["steps"]`` of them.
+    """Train a policy in place, in ``settings["steps"]`` steps.
 
     Ctrl-C ends the run after the step that is under way, as does KeyboardInterrupt from ``on_step``. A second Ctrl-C
     does not wait: the policy is then worth nothing, and the run stays as it was saved last.
@@ -79,13 +81,15 @@ def run(
     Raises
     ------
     UsageError
-        If the folder's run does not fit, or the folder cannot be written.
+        If there is no lesson, two have one name, the folder's run does not fit, or the folder cannot be written.
     TrainingError
         If a loss is not finite. The last run saved stays as it is.
     """
+    state = _start(policy, optimiser, lessons, rng)
     steps, settings = settings["steps"], {name: value for name, value in settings.items() if name != "steps"}
     names = list(state.known)
-    identity = {part: record_of(state.policy, names, settings, [])[part] for part in _IDENTITY}
+    costs = [float(f"{lesson.reference_ms:.6g}") for lesson in lessons]  # names do not tell of another machine or log
+    identity = {"graphs": names, "settings": settings, "policy": asdict(policy.config), "costs": costs}
     path = None
     if options.folder is not None:
         path = prepare_folder(options.folder, resume=options.resume)
@@ -114,19 +118,13 @@ def run(
         if path is not None:
             save_run(path, state, identity)
     ended_by = "steps" if state.step >= steps else "interrupt" if interrupt.heard else "time"
-    return {**record_of(state.policy, names, settings, state.curve), "ended_by": ended_by}
+    return {**record_of(policy, names, settings, state.curve), "ended_by": ended_by}
 
 
-def new_state(
+def _start(
     policy: Policy, optimiser: torch.optim.Optimizer, lessons: Sequence[Lesson], rng: np.random.Generator
 ) -> RunState:
-    """A run before its first step.
-
-    Raises
-    ------
-    UsageError
-        If there is no lesson, or two have one name.
-    """
+    """A run before its first step."""
     if not lessons:
         raise UsageError("there is no graph to learn from; give at least one that fits its machine")
     name, count = Counter(lesson.name for lesson in lessons).most_common(1)[0]

@@ -21,7 +21,7 @@ from tvm_go.graph import Int64
 from tvm_go.learn.reward import Baseline
 from tvm_go.policy import Policy
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass

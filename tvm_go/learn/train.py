@@ -17,7 +17,7 @@ from tvm_go.learn.journal import Row
 from tvm_go.learn.lesson import Lesson
 from tvm_go.learn.ppo import PPOConfig
 from tvm_go.learn.reinforce import reinforce
-from tvm_go.learn.run import RunOptions, new_state, run
+from tvm_go.learn.run import RunOptions, run
 from tvm_go.learn.run_state import RunState
 from tvm_go.policy import Policy
 
@@ -65,8 +65,10 @@ def train(
     TrainingError
         If a loss is not finite. The last run saved stays as it is.
     """
-    state = new_state(policy, torch.optim.Adam(policy.parameters()), lessons, rng)
-    return run(state, partial(_step, lessons=lessons, config=config), asdict(config), options or RunOptions())
+    take_step = partial(_step, lessons=lessons, config=config)
+    return run(
+        policy, torch.optim.Adam(policy.parameters()), lessons, take_step, asdict(config), rng, options or RunOptions()
+    )
 
 
 def _step(state: RunState, lessons: Sequence[Lesson], config: TrainConfig) -> Row:

@@ -152,8 +152,11 @@ def test_a_run_is_resumed_with_its_own_settings_and_graphs_only(lessons: list[Le
     weights_after(lessons, replace(CONFIG, steps=1), folder=tmp_path)
     with pytest.raises(UsageError, match="other settings; resume"):
         weights_after(lessons, replace(CONFIG, graphs_per_step=1), folder=tmp_path, resume=True)
-    with pytest.raises(UsageError, match="other graphs; resume"):
+    with pytest.raises(UsageError, match="other graphs and other costs; resume"):
         weights_after(lessons[:2], CONFIG, folder=tmp_path, resume=True)
+    slower = replace(lessons[0], exercise=replace(lessons[0].exercise, reference_ms=1e3))
+    with pytest.raises(UsageError, match="other costs; resume"):
+        weights_after([slower, *lessons[1:]], CONFIG, folder=tmp_path, resume=True)
 
 
 def test_a_run_of_another_version_is_refused_in_one_line(lessons: list[Lesson], tmp_path: Path) -> None:
