@@ -31,7 +31,7 @@ from tvm_go.model import Model
 from tvm_go.problems import problem_of
 from tvm_go.rules import rule_set
 from tvm_go.search import Budget, Problem, strategy
-from tvm_go.tuning import tunable_kernels
+from tvm_go.tuned_kernels import tunable_kernels
 from tvm_go.verification import speedup, verified_in_forms
 
 MODELS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tvm
 from tvm import relay
@@ -20,6 +20,9 @@ from tvm_go.model import planned
 from tvm_go.plan import GraphPlan
 from tvm_go.tuning import TASKS, tune_graph
 
+if TYPE_CHECKING:  # it brings torch and DGL, which only one strategy needs
+    from tvm_go.policy import Checkpoint
+
 
 def tune(
     mod: tvm.IRModule | relay.Function,
@@ -30,6 +33,7 @@ def tune(
     budget: int = 200,
     seconds: float = float("inf"),
     strategy: str = "annealing",
+    policy: str | Path | Checkpoint | None = None,
     rules: str = "open",
     seed: int = 0,
     decide: Sequence[str] = TASKS,
@@ -66,6 +70,9 @@ def tune(
         Time limit of the search and of kernel tuning together.
     strategy
         One of ``tvm_go.search.STRATEGIES``.
+    policy
+        For the strategy ``go``: a policy that :func:`tvm_go.train` trained for fusion, or its file, instead of the one
+        that comes with the package.
     rules
         Rule set of the legaliser: ``tvm``, ``wide`` or ``open``.
     seed
@@ -119,6 +126,7 @@ def tune(
         budget=budget,
         seconds=seconds,
         strategy_name=strategy,
+        policy=policy,
         rules=rules,
         seed=seed,
         decide=decide,

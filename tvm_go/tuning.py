@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tvm
 from tvm import relay
 
 from cost_model.config import MeasureConfig, RpcConfig
-from cost_model.kernel_tuning import TunableKernel, isa_of, tune_kernels
+from cost_model.kernel_tuning import isa_of, tune_kernels
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
 from cost_model.predictor import Predictor
@@ -28,15 +27,14 @@ from relay_passes.back_ends import check_back_end
 from relay_passes.target_set import TargetSet
 from relay_passes.targets import takes_tir
 from tuning_logs import PlanRecord, TuningLog
-from tuning_logs.shipped import lowerings_from, shipped_forms, shipped_lowerings
+from tuning_logs.shipped import shipped_forms
 from tvm_go.by_rule import lowerings_by_rule
 from tvm_go.callbacks import Teller, TuneCallbacks
 from tvm_go.candidates import Candidates, fastest
 from tvm_go.detailing import detailed, times_of_oracles
 from tvm_go.device_memory import check_memory
 from tvm_go.errors import UnsupportedModelError, UsageError
-from tvm_go.graph import Int32
-from tvm_go.lowering import TE, Lowering
+from tvm_go.lowering import TE
 from tvm_go.model import Model
 from tvm_go.plan import GraphPlan
 from tvm_go.problems import problem_of
@@ -45,7 +43,11 @@ from tvm_go.rules import rule_set
 from tvm_go.search import Budget, Problem, strategy
 from tvm_go.search.placement import strategy as placement_strategy
 from tvm_go.tune_devices import best_placed, on_set, oracles_of
+from tvm_go.tuned_kernels import tunable_kernels, tuned_lowerings
 from tvm_go.verification import measured_plan, speedup, verified, verified_in_forms
+
+if TYPE_CHECKING:  # it brings torch and DGL, which only one strategy needs
+    from tvm_go.policy import Checkpoint
 
 TASKS = ("variants", "lowering", "fusion")
 """What a plan decides."""
@@ -79,6 +81,7 @@ def tune_graph(
     budget: int = 200,
     seconds: float = float("inf"),
     strategy_name: str = "annealing",
+    policy: str | Path | Checkpoint | None = None,
     rules: str = "open",
     seed: int = 0,
     decide: Sequence[str] = TASKS,
@@ -98,7 +101,7 @@ def tune_graph(
     A KeyboardInterrupt ends the search; the result then carries the best plan so far, not verified.
     """
     callbacks = callbacks or TuneCallbacks()
-    search, rule = strategy(strategy_name), rule_set(rules)
+    search, rule = strategy(strategy_name, policy), rule_set(rules)
     placement_strategy(placement)
     unknown = sorted(set(decide) - set(TASKS))
     if unknown:
@@ -236,31 +239,6 @@ def tune_graph(
             problem = asked(model)
         result = summarize((baseline, own), problem, plan, record, oracles, counts, spent)
         return replace(result, plan=detailed(result.plan, (default, model), times_of_oracles(oracles)))
-
-
-def tuned_lowerings(
-    target: tvm.target.Target, *, shipped: bool, extra: str | Path | None
-) -> dict[str, tuple[Lowering, ...]]:
-    """Lowerings that were tuned before for such a CPU, by kernel key: those of a user's file first.
-
-    Raises
-    ------
-    LogError
-        If the file cannot be read, or its records are for another CPU generation.
-    """
-    found = shipped_lowerings(isa_of(target)) if shipped else {}
-    if extra is not None:
-        found |= lowerings_from(extra, target=str(target), isa_of=isa_of)
-    return found
-
-
-def tunable_kernels(model: Model, kernel: Int32, keys: Sequence[str]) -> list[TunableKernel]:
-    """The kernels of a partition that take time, with how often each occurs."""
-    counts = Counter(key for key in keys if key)
-    return [
-        TunableKernel(key, one, model.flow, model.graph, counts[key])
-        for key, one in model.kernels_of(kernel, keys).items()
-    ]
 
 
 def _provenance(problem: Problem, strategy_name: str, seed: int, name: str) -> dict[str, Any]:

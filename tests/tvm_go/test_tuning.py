@@ -195,6 +195,10 @@ def test_wrong_arguments_fail_before_anything_is_spent(
     mod, params = small
     with pytest.raises(UsageError, match="unknown strategy"):
         tvm_go.tune(mod, params, strategy="magic")
+    with pytest.raises(UsageError, match="strategy 'annealing' uses no policy; choose 'go' for that"):
+        tvm_go.tune(mod, params, policy="policy.pt")
+    with pytest.raises(UsageError, match=r"cannot read policy\.pt"):
+        tvm_go.tune(mod, params, strategy="go", policy="policy.pt")
     with pytest.raises(UsageError, match="unknown rule set"):
         tvm_go.tune(mod, params, rules="anything")
     with pytest.raises(UsageError, match="unknown target"):

@@ -90,11 +90,14 @@ def load_policy(path: Path, tasks: Iterable[str] = ()) -> Checkpoint:
     except (KeyError, TypeError, ValueError, RuntimeError, UsageError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UsageError(f"{path} is damaged: {reason}; copy or train it again") from None
-    missing = [task for task in tasks if task not in config.tasks]
+    wanted = tuple(tasks)
+    missing = [task for task in wanted if task not in config.tasks]
     if missing:
         raise UsageError(
             f"{path} decides {', '.join(config.tasks)}, not {missing[0]}; train a policy with --tasks {missing[0]}"
         )
+    if config.plans and wanted:
+        raise UsageError(f"{path} improves whole plans on simulated machines; train a policy with --tasks {wanted[0]}")
     return Checkpoint(policy, record, state)
 
 

@@ -7,16 +7,19 @@ fuses one that it never saw, and learns from this one as far as the budget goes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tvm_go.errors import UsageError
 from tvm_go.search.problem import Problem
 from tvm_go.search.shipped_policy import FOLDER, load_shipped
 
 if TYPE_CHECKING:  # both bring torch and DGL, which only this strategy needs
-    from tvm_go.policy import GraphInput, Policy
+    from tvm_go.policy import Checkpoint, GraphInput, Policy
 
 #: The policy that comes with the package.
 SHIPPED = FOLDER / "kernels.pt"
@@ -32,8 +35,25 @@ def search(problem: Problem, rng: np.random.Generator) -> None:
     UsageError
         If torch or DGL is not installed, or the package came without a policy.
     """
-    checkpoint = load_shipped(SHIPPED, "fusion", "benchmarks.train_kernels")
-    search_with(checkpoint.policy, problem, rng, known_types=checkpoint.record.get("op_types", ()))
+    _search_by(load_shipped(SHIPPED, "fusion", "benchmarks.train_kernels"), problem, rng)
+
+
+def search_of(policy: str | Path | Checkpoint) -> Callable[[Problem, np.random.Generator], None]:
+    """As :func:`search`, by a policy of one's own: a checkpoint, or its file.
+
+    Raises
+    ------
+    UsageError
+        If torch or DGL is not installed, the file cannot be used, or the policy does not fuse.
+    """
+    from tvm_go.policy import load_policy
+
+    checkpoint = load_policy(Path(policy), ("fusion",)) if isinstance(policy, str | Path) else policy
+    config = checkpoint.policy.config
+    if config.plans or "fusion" not in config.tasks:
+        what = "whole plans" if config.plans else ", ".join(config.tasks)
+        raise UsageError(f"the policy decides {what}, not which ops are fused; train one with the task fusion")
+    return partial(_search_by, checkpoint)
 
 
 def search_with(
@@ -56,6 +76,10 @@ def search_with(
     graph = described(problem, known_types)
     zero_shot(policy, problem, graph, rng)
     finetune_fusion(policy, problem, graph, rng)
+
+
+def _search_by(checkpoint: Checkpoint, problem: Problem, rng: np.random.Generator) -> None:
+    search_with(checkpoint.policy, problem, rng, known_types=checkpoint.record.get("op_types", ()))
 
 
 def described(problem: Problem, known_types: Collection[str] | None = None) -> GraphInput:

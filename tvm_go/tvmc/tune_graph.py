@@ -19,6 +19,7 @@ from tvm_go.atomic import write_atomically
 from tvm_go.board import Board, quiet_writer
 from tvm_go.callbacks import Together, TuneCallbacks
 from tvm_go.errors import MeasureError, UsageError
+from tvm_go.placing import GO
 from tvm_go.report import run_page
 from tvm_go.result import TuneResult
 from tvm_go.rules import RULE_SET_NAMES
@@ -59,7 +60,8 @@ def add_tune_graph_parser(subparsers: Any, _: argparse.ArgumentParser, __: objec
         "-o", "--output", metavar="PLAN.json", help="where to write the plan; default: MODEL.plan.json."
     )
     parser.add_argument("--log", default="tvm-go.jsonl", help="tuning log to use and extend; default: %(default)s.")
-    parser.add_argument("--strategy", default="annealing", choices=STRATEGIES, help="default: %(default)s.")
+    parser.add_argument("--strategy", choices=STRATEGIES, help="default: annealing, with --policy: go.")
+    parser.add_argument("--policy", metavar="P.pt", help="of tvm-go train, for strategy go; default: that of tvm-go.")
     parser.add_argument(
         "--rules",
         metavar="R",
@@ -100,6 +102,7 @@ def add_tune_graph_parser(subparsers: Any, _: argparse.ArgumentParser, __: objec
 def drive_tune_graph(args: argparse.Namespace) -> int:
     """Tune, write the plan, print what was found."""
     _check_numbers(args)
+    args.strategy = args.strategy or ("annealing" if args.policy is None else GO)
     rpc = _rpc(args)
     output = Path(args.output or Path(args.FILE).with_suffix(".plan.json").name)
     check_output(output, "the plan")
@@ -121,6 +124,7 @@ def drive_tune_graph(args: argparse.Namespace) -> int:
                 budget=args.budget,
                 seconds=args.seconds,
                 strategy_name=args.strategy,
+                policy=args.policy,
                 rules=args.rules,
                 seed=args.seed,
                 decide=args.decide,

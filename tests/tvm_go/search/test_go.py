@@ -14,7 +14,7 @@ from tvm_go.errors import UsageError
 from tvm_go.legalize import check_partition
 from tvm_go.policy import Checkpoint, Policy, PolicyConfig, save_policy
 from tvm_go.rules import RULE_SET_NAMES, rule_set
-from tvm_go.search import Problem, go
+from tvm_go.search import Problem, go, strategy
 
 
 @pytest.mark.parametrize("rules", RULE_SET_NAMES)
@@ -73,3 +73,33 @@ def test_a_policy_that_is_missing_or_decides_something_else_is_named(
     save_policy(Checkpoint(Policy(PolicyConfig(width=16, heads=2))), tmp_path / "none.pt")
     with pytest.raises(UsageError, match="decides placement, not fusion"):
         go.search(problem, np.random.default_rng(0))
+
+
+def test_a_policy_of_ones_own_searches_as_a_checkpoint_and_from_its_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = fusing_problem(6).graph.op_names
+    checkpoint = Checkpoint(fusing_policy(3), {"op_types": list(names[1:])})
+    save_policy(checkpoint, tmp_path / "mine.pt")
+    found = []
+    for policy in (checkpoint, tmp_path / "mine.pt", str(tmp_path / "mine.pt")):
+        problem = fusing_problem(6, kernels=40)
+        with caplog.at_level(logging.WARNING, "tvm_go.search"):
+            strategy("go", policy)(problem, np.random.default_rng(0))
+        assert f"not trained on {names[0]};" in caplog.text
+        found.append((problem.best.tolist(), problem.history))
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_policy_that_cannot_fuse_and_a_strategy_without_a_policy_are_refused(tmp_path: Path) -> None:
+    places = Checkpoint(Policy(PolicyConfig(width=16, heads=2)))
+    with pytest.raises(UsageError, match="the policy decides placement, not which ops are fused"):
+        strategy("go", places)
+    plans = Checkpoint(Policy(PolicyConfig(("placement", "fusion"), width=16, heads=2, plans=True)))
+    with pytest.raises(UsageError, match="the policy decides whole plans, not which ops are fused"):
+        strategy("go", plans)
+    save_policy(plans, tmp_path / "plans.pt")
+    with pytest.raises(UsageError, match=r"plans\.pt improves whole plans on simulated machines; .* --tasks fusion"):
+        strategy("go", tmp_path / "plans.pt")
+    with pytest.raises(UsageError, match="strategy 'greedy' uses no policy; choose 'go' for that"):
+        strategy("greedy", places)

@@ -10,25 +10,30 @@ import numpy as np
 import pytest
 import torch
 
+from cost_model.dataset import dataset
+from cost_model.regressor import CostModel
+from tests.cost_model.test_predictor import records
+from tests.models import write_small_onnx, write_tiny_onnx
 from tests.tvm_go.learn.cases import chains
 from tests.tvm_go.tvmc.command import Running
-from tvm_go import training
+from tvm_go import GraphPlan, training_fusion, training_placement
 from tvm_go.learn.journal import JOURNAL_FILE
-from tvm_go.learn.train import RUN_FILE
+from tvm_go.learn.run import RUN_FILE
 from tvm_go.policy import Actions, GraphInput, Policy, PolicyConfig, Score, load_policy
 from tvm_go.simulate import workload_file
 from tvm_go.tvmc.main import main
 
 MACHINE = "".join(f'[[device]]\nname = "{name}"\nkind = "gpu"\n' for name in "abc") + "[every_link]\ngb_per_s = 0.001\n"
-FULL_POLICY = training.POLICY
+SMALL = PolicyConfig(width=16, graph_layers=2, heads=2, segment=16, rounds=1)
+FULL_POLICY = training_placement.POLICY
 OPTIONS = ["--models", "chains.json", "--machine", "box.toml", "--imitation-steps", "2", "--objectives", "latency"]
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where commands run: a graph of 40 ops and a machine; policies and searches take no time."""
-    monkeypatch.setattr(training, "POLICY", PolicyConfig(width=16, graph_layers=2, heads=2, segment=16, rounds=1))
-    monkeypatch.setattr(training, "TRIED_MOVES", 200)
+    monkeypatch.setattr(training_placement, "POLICY", SMALL)
+    monkeypatch.setattr(training_placement, "TRIED_MOVES", 200)
     monkeypatch.chdir(tmp_path)
     workload_file.write(tmp_path / "chains.json", chains(5, 8, transfer_ms=0.3))
     (tmp_path / "box.toml").write_text(MACHINE)
@@ -66,6 +71,35 @@ def test_a_policy_is_trained_resumed_and_used_to_place(folder: Path, capfd: pyte
     assert (placed["strategy"], placed["feasible"], placed["evaluations"] <= 100) == ("go", True, True)
 
 
+def test_a_policy_that_fuses_is_trained_resumed_and_used_to_tune(
+    folder: Path, log: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_fusion, "POLICY", PolicyConfig(("fusion",), 16, 2, 2, 16, rounds=1))
+    CostModel.fit(dataset(records()), rounds=20, members=2, networks=1, epochs=2).save(folder / "cost.model")
+    write_small_onnx(folder / "small.onnx")
+    write_tiny_onnx(folder / "tiny.onnx")
+    options = ["--tasks", "fusion", "--models", "small.onnx", "tiny.onnx", "--cost-model", "cost.model"]
+    options += ["--forms", "0", "-o", "mine.pt"]
+    code, out, err = run("train", [*options, "--log", str(log), "--steps", "2", "--imitation-steps", "2"], capfd)
+    assert code == 0, err
+    assert out.startswith("mine.pt: 2 steps, imitation loss ")
+    assert "preparing, graph 0, 0%" in err and "training, step 0, 0%" in err
+    more = ["--log", str(log), "--steps", "3", "--imitation-steps", "2", "--resume", "--json"]
+    code, out, err = run("train", [*options, *more], capfd)
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert (found["tasks"], found["steps"], found["ended_by"]) == (["fusion"], 3, "steps")
+    assert found["reward"] < 0 and found["gap"] >= 0 and set(found["graphs"]) >= {"small.0", "tiny.0"}
+    small = ["small.onnx", "--log", str(log), "--budget", "16", "--no-ablation", "--json"]
+    code, out, err = run("tune-graph", [*small, "--policy", "mine.pt"], capfd)
+    assert code == 0, err
+    assert json.loads(out)["verdict"] in ("faster", "same", "slower", "default")
+    assert GraphPlan.load(folder / "small.plan.json").provenance["strategy"] == "go"
+    code, out, err = run("tune-graph", [*small, "--policy", "mine.pt", "--strategy", "greedy"], capfd)
+    assert (code, out) == (2, "")
+    assert "strategy 'greedy' uses no policy; choose 'go' for that" in err
+
+
 def test_quiet_prints_the_verdict_only_and_figures_are_written_where_they_are_wanted(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,7 +117,7 @@ def test_quiet_prints_the_verdict_only_and_figures_are_written_where_they_are_wa
         ("--models nothere.json", ["'nothere.json' is neither a graph file nor a family", "rnnlm"]),
         ("--machine nothere.toml", ["nothere.toml: cannot be read"]),
         ("--models rnnlm", ["box.toml is for graph files"]),
-        ("--tasks tiling", ["unknown task 'tiling'; choose from placement"]),
+        ("--tasks tiling", ["unknown task 'tiling'; choose from placement, fusion"]),
         ("--minutes 0", ["minutes are 0", "more than 0"]),
         ("--steps 0", ["steps are 0", "at least 1"]),
         ("--models rnnlm chains.json --devices 1", ["devices are 1", "nothing to decide"]),
@@ -101,6 +135,32 @@ def test_wrong_options(options: str, parts: list[str], folder: Path, capfd: pyte
     assert err.startswith("tvm-go: error: ")
     assert [part for part in parts if part not in err] == [], err
     assert not (folder / "policy.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ("--tasks fusion --models rnnlm", ["'rnnlm' is a family of graphs", "fusion is learned from models"]),
+        ("--tasks fusion --models chains.json", ["cannot tell the format of 'chains.json'"]),
+        ("--tasks fusion --models none.onnx", ["there is no model file 'none.onnx'"]),
+        ("--tasks fusion --models small.onnx other/small.onnx", ["two of the models are called 'small'"]),
+        ("--tasks fusion --models small.onnx --ops 100 200", ["ops is for the task placement, not for fusion"]),
+        ("--tasks fusion --models small.onnx --log none.jsonl", ["there is no log none.jsonl"]),
+        ("--tasks fusion --models small.onnx --target llvm", ["no cost model ships for 'llvm"]),
+        ("--tasks fusion,placement --models small.onnx", ["fusion and placement are learned from different things"]),
+        ("--models small.onnx rnnlm", ["'small.onnx' is a model, for --tasks fusion"]),
+        ("--models rnnlm --forms 2", ["forms is for the task fusion, not for placement"]),
+        ("--models rnnlm --model-format onnx", ["--model-format is for the models of --tasks fusion"]),
+    ],
+)
+def test_what_belongs_to_another_task_is_refused(
+    options: str, parts: list[str], folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_small_onnx(folder / "small.onnx")
+    code, out, err = run("train", ["--steps", "1", *options.split(), "--json"], capfd)
+    assert (out, len(err.splitlines())) == ("", 1), err
+    assert code in (1, 2)
+    assert [part for part in parts if part not in err] == [], err
 
 
 def test_an_empty_graph_and_a_file_that_holds_none_are_named(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -169,6 +229,10 @@ def test_a_policy_for_other_tasks_is_refused(folder: Path, capfd: pytest.Capture
     from tvm_go.policy import Checkpoint, save_policy
 
     save_policy(Checkpoint(Policy(PolicyConfig(("schedule",), width=16, heads=2))), folder / "order.pt")
+    write_small_onnx(folder / "small.onnx")
+    code, out, err = run("tune-graph", ["small.onnx", "--policy", "order.pt"], capfd)
+    assert (code, out) == (2, "")
+    assert "order.pt decides schedule, not fusion; train a policy with --tasks fusion" in err
     options = ["chains.json", "--machine", "box.toml", "--objective", "latency", "--policy", "order.pt"]
     code, out, err = run("place", options, capfd)
     assert (code, out) == (2, "")
@@ -194,7 +258,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
     steps = len(journal.read_text().splitlines())
     assert outcome.stdout.startswith(f"policy.pt: {steps} steps, ")
     assert load_policy(folder / "policy.pt").record["ended_by"] == "interrupt"
-    monkeypatch.setattr(training, "POLICY", FULL_POLICY)
+    monkeypatch.setattr(training_placement, "POLICY", FULL_POLICY)
     code, out, err = train(["--steps", str(steps + 1), "--resume", "--json"], capfd)
     assert (code, err) == (0, "")
     assert json.loads(out)["steps"] == steps + 1

@@ -161,7 +161,7 @@ def test_every_option_reaches_the_tuner(models: Path, tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(command, "tune_graph", spy)
     model = models / "small.onnx"
-    options = "--target llvm --log l --strategy random --rules tvm --budget 7 --seconds 2.5 --seed 11 "
+    options = "--target llvm --log l --strategy go --policy p.pt --rules tvm --budget 7 --seconds 2.5 --seed 11 "
     options += (
         "--kernel-trials 9 --no-ablation --decide fusion --no-shipped-records --records r.jsonl --placement min_cut"
     )
@@ -176,7 +176,8 @@ def test_every_option_reaches_the_tuner(models: Path, tmp_path: Path, monkeypatc
         "log": "l",
         "budget": 7,
         "seconds": 2.5,
-        "strategy_name": "random",
+        "strategy_name": "go",
+        "policy": "p.pt",
         "rules": "tvm",
         "seed": 11,
         "kernel_trials": 9,
