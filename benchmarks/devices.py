@@ -1,8 +1,8 @@
 """Models on a CPU and an OpenCL device together: `python -m benchmarks.devices [MODEL...]`.
 
 Each model is planned for both devices, with all cores and full vectors on the CPU's side and again with a CPU that is
-slowed down (one thread, generic x86), where the choice is real. All builds of a model are timed in turns, in one
-session. Needs an OpenCL device here, such as PoCL's, and TVM's runtime with OpenCL (tools/opencl,
+slowed down (one thread, generic x86), where the choice is real. All builds of a model that differ are timed in turns,
+in one session. Needs an OpenCL device here, such as PoCL's, and TVM's runtime with OpenCL (tools/opencl,
 tools/build_opencl_runtime). Logs are kept: started again, it measures only what is missing.
 """
 
@@ -71,7 +71,12 @@ def measure(name: str, setting: str, folder: Path, budget: int) -> Row:
     with RpcConnection(devices=targets.names) as connection, tempfile.TemporaryDirectory(prefix="tvm-go-") as root:
         builds = builds_of(model, targets, connection, log, result.plan)
         written = {}
+        same: dict[str, str] = {}
         for label, build in builds.items():
+            twin = next((other for other in written if _alike(build, builds[other])), None)
+            if twin is not None:
+                same[label] = twin
+                continue
             place_of = Path(root) / label.replace(" ", "-")
             place_of.mkdir()
             written[label] = _write(build, targets, place_of)
@@ -81,6 +86,7 @@ def measure(name: str, setting: str, folder: Path, budget: int) -> Row:
         written["relay.build, both"] = Written(stock, targets.names, stock=True)
         inputs = zoo.input_values(model.mod, 0, model.params)
         found = time_builds(written, targets.targets, connection.address(), inputs, Path(root))
+    found |= {label: found[twin] for label, twin in same.items()}
     on_opencl = [found.pop(label) for label in list(found) if label.startswith("all OpenCL")]
     times = [one for one in on_opencl if isinstance(one, float)]
     found["all OpenCL"] = min(times) if times else on_opencl[0]
@@ -169,6 +175,12 @@ def _write(build: WholeBuild, targets: TargetSet, folder: Path) -> Written:
         devices=devices,
     )
     return Written(folder, devices)
+
+
+def _alike(one: WholeBuild, other: WholeBuild) -> bool:
+    """Whether two builds are one: to time it twice would show noise."""
+    parts = [(list(each.lowering), each.kernel.tolist(), np.flatnonzero(each.device).tolist()) for each in (one, other)]
+    return parts[0] == parts[1] and one.graph.structural_hash == other.graph.structural_hash
 
 
 def _best_on_host(log: Path, targets: TargetSet) -> GraphPlan:

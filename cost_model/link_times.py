@@ -26,7 +26,7 @@ from relay_passes.target_set import TargetSet
 from tvm_go.errors import MeasureError
 
 SIZES = (1 << 12, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24)  # bytes
-FEW, MANY = 1, 9  # kernels in a row
+FEW, MANY = 1, 65  # kernels in a row: the difference has to stand out from what noise makes of one run
 _TINY = 64  # bytes
 _CALLS_MS = 4  # each time is the mean of as many calls as take this long
 _REPEAT = 7
