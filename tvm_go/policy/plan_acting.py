@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from tvm_go.policy.inputs import GraphInput
-from tvm_go.policy.plan_moves import MoveChoice, PlanDraft, PlanMoves, Runs, changed, run_scores
+from tvm_go.policy.move_choice import MoveChoice
+from tvm_go.policy.plan_moves import PlanDraft, PlanMoves, Runs, changed, run_scores
 from tvm_go.policy.policy import Policy
 
 
