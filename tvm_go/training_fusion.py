@@ -16,7 +16,7 @@ from tvm_go.collect import seed_of
 from tvm_go.errors import UsageError
 from tvm_go.expected_times import ExpectedTimes
 from tvm_go.learn.fusion import FusionLesson, prepare_fusion_lesson
-from tvm_go.learn.fusion_training import FusionTraining, train_fusion
+from tvm_go.learn.fusion_training import FusionTraining, expected_speedup, train_fusion
 from tvm_go.learn.run import RunOptions
 from tvm_go.model_forms import Form, forms_of
 from tvm_go.policy import Policy, PolicyConfig
@@ -47,7 +47,9 @@ class FusionCourse:
     Attributes
     ----------
     forms : int
-        Of each model, beside TVM's own and those that rules suggest.
+        Of each model at random, beside TVM's own and those that rules suggest.
+    about : mapping
+        What the record says of all this.
     """
 
     models: Mapping[str, LoadedModel]
@@ -119,9 +121,10 @@ class FusionCourse:
         rng: np.random.Generator,
         options: RunOptions,
     ) -> dict[str, Any]:
-        """See `tvm_go.learn.fusion_training.train_fusion`."""
+        """See `tvm_go.learn.fusion_training.train_fusion`; the record also says what the likeliest plans are worth."""
         config = replace(TRAINING, steps=steps, imitation_steps=imitation_steps)
-        return train_fusion(policy, lessons, config, rng, options)
+        record = train_fusion(policy, lessons, config, rng, options)
+        return record | {"expected_speedup": expected_speedup(policy, lessons)}
 
 
 def fusion_lesson(name: str, form: Form, times: ExpectedTimes, seed: int) -> FusionLesson | None:

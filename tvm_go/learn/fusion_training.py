@@ -13,6 +13,7 @@ import torch
 from tvm_go.learn.descent import descend, half_cosine, set_rate, some_of
 from tvm_go.learn.fusion import FusionLesson, choices_of, imitation_loss
 from tvm_go.learn.journal import Row
+from tvm_go.learn.one_thread import one_thread
 from tvm_go.learn.ppo import PPOConfig
 from tvm_go.learn.reinforce import reinforce
 from tvm_go.learn.run import RunOptions, run
@@ -73,6 +74,17 @@ def train_fusion(
     optimiser = torch.optim.AdamW(policy.parameters(), lr=config.imitation_rate, weight_decay=config.weight_decay)
     take_step = partial(_step, lessons=lessons, config=config)
     return run(policy, optimiser, lessons, take_step, asdict(config), rng, options or RunOptions())
+
+
+@one_thread()
+def expected_speedup(policy: Policy, lessons: Sequence[FusionLesson]) -> float:
+    """Time of TVM's default over that of the policy's likeliest plan: geometric mean, 0 if one is expected to fail."""
+    generator = torch.Generator().manual_seed(0)
+    relative = [
+        lesson.plans_ms(policy.act(lesson.graph, 1, generator, greedy=True))[0] / lesson.reference_ms
+        for lesson in lessons
+    ]
+    return float(np.exp(-np.mean(np.log(relative))))
 
 
 def _step(state: RunState, lessons: Sequence[FusionLesson], config: FusionTraining) -> Row:

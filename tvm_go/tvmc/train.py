@@ -112,7 +112,9 @@ def drive_train(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(_to_json(trained, means, output)))
     else:
-        print(f"{output}: {trained.record['steps_done']} steps, {in_words(means)}")
+        speedup = trained.record.get("expected_speedup")
+        found = "" if speedup is None else f", likeliest plans {speedup:.3f}x TVM's default by expectation"
+        print(f"{output}: {trained.record['steps_done']} steps, {in_words(means)}{found}")
     if trained.record["ended_by"] == "interrupt":
         return interrupted(f"the policy so far is in {output}; the same command with --resume goes on")
     return 0
@@ -159,4 +161,5 @@ def _to_json(trained: Checkpoint, means: Mapping[str, float], output: Path) -> d
         "ended_by": record["ended_by"],
         "graphs": record["graphs"],
         **{name: means.get(name) for name in ("reward", "gap", "imitation_loss")},
+        "expected_speedup": record.get("expected_speedup"),
     }

@@ -60,7 +60,8 @@ def add_tune_graph_parser(subparsers: Any, _: argparse.ArgumentParser, __: objec
         "-o", "--output", metavar="PLAN.json", help="where to write the plan; default: MODEL.plan.json."
     )
     parser.add_argument("--log", default="tvm-go.jsonl", help="tuning log to use and extend; default: %(default)s.")
-    parser.add_argument("--strategy", choices=STRATEGIES, help="default: annealing, with --policy: go.")
+    names = ", ".join(STRATEGIES)
+    parser.add_argument("--strategy", metavar="S", choices=STRATEGIES, help=f"{names}; default: annealing.")
     parser.add_argument("--policy", metavar="P.pt", help="of tvm-go train, for strategy go; default: that of tvm-go.")
     parser.add_argument(
         "--rules",

@@ -13,7 +13,7 @@ from tests.tvm_go.learn.fusing import fusing_policy, fusing_problem
 from tvm_go.errors import TrainingError, UsageError
 from tvm_go.learn.finetune_fusion import finetune_fusion
 from tvm_go.learn.fusion import FusionLesson, choices_of, likely_plans, prepare_fusion_lesson
-from tvm_go.learn.fusion_training import FusionTraining, train_fusion
+from tvm_go.learn.fusion_training import FusionTraining, expected_speedup, train_fusion
 from tvm_go.learn.journal import JOURNAL_FILE
 from tvm_go.learn.ppo import PPOConfig
 from tvm_go.learn.run import RunOptions
@@ -81,6 +81,8 @@ def test_training_learns_plans_better_than_the_default(lessons: list[FusionLesso
     )
     assert after < before
     assert after < 0.99
+    ratios = [lesson.reference_ms / likeliest_ms(trained, lesson) for lesson in lessons]
+    assert expected_speedup(trained, lessons) == pytest.approx(np.exp(np.mean(np.log(ratios))))
 
 
 def test_what_was_learned_carries_over_to_other_graphs(trained: Policy) -> None:

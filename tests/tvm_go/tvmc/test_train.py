@@ -83,13 +83,19 @@ def test_a_policy_that_fuses_is_trained_resumed_and_used_to_tune(
     code, out, err = run("train", [*options, "--log", str(log), "--steps", "2", "--imitation-steps", "2"], capfd)
     assert code == 0, err
     assert out.startswith("mine.pt: 2 steps, imitation loss ")
+    assert out.endswith("x TVM's default by expectation\n")
     assert "preparing, graph 0, 0%" in err and "training, step 0, 0%" in err
     more = ["--log", str(log), "--steps", "3", "--imitation-steps", "2", "--resume", "--json"]
     code, out, err = run("train", [*options, *more], capfd)
     assert (code, err) == (0, "")
     found = json.loads(out)
     assert (found["tasks"], found["steps"], found["ended_by"]) == (["fusion"], 3, "steps")
-    assert found["reward"] < 0 and found["gap"] >= 0 and set(found["graphs"]) >= {"small.0", "tiny.0"}
+    assert (
+        found["reward"] < 0
+        and found["gap"] >= 0
+        and found["expected_speedup"] > 0
+        and set(found["graphs"]) >= {"small.0", "tiny.0"}
+    )
     small = ["small.onnx", "--log", str(log), "--budget", "16", "--no-ablation", "--json"]
     code, out, err = run("tune-graph", [*small, "--policy", "mine.pt"], capfd)
     assert code == 0, err
