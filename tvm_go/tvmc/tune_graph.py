@@ -39,6 +39,7 @@ _EXAMPLE = """\
 tvm-go tune-graph model.onnx --budget 300 -o plan.json
 tvm-go compile model.onnx --graph-plan plan.json -o model.tar
 """
+_STRATEGY = "annealing"  # unless a policy is given
 _NO_OPTIONS = ("func", "verbose", "quiet", "json")  # of what the parser gives, not worth a line in TensorBoard
 
 
@@ -60,8 +61,8 @@ def add_tune_graph_parser(subparsers: Any, _: argparse.ArgumentParser, __: objec
         "-o", "--output", metavar="PLAN.json", help="where to write the plan; default: MODEL.plan.json."
     )
     parser.add_argument("--log", default="tvm-go.jsonl", help="tuning log to use and extend; default: %(default)s.")
-    names = ", ".join(STRATEGIES)
-    parser.add_argument("--strategy", metavar="S", choices=STRATEGIES, help=f"{names}; default: annealing.")
+    names = ", ".join(f"{name} (default)" if name == _STRATEGY else name for name in STRATEGIES)
+    parser.add_argument("--strategy", metavar="S", choices=STRATEGIES, help=f"{names}.")
     parser.add_argument("--policy", metavar="P.pt", help="of tvm-go train, for strategy go; default: that of tvm-go.")
     parser.add_argument(
         "--rules",
@@ -103,7 +104,7 @@ def add_tune_graph_parser(subparsers: Any, _: argparse.ArgumentParser, __: objec
 def drive_tune_graph(args: argparse.Namespace) -> int:
     """Tune, write the plan, print what was found."""
     _check_numbers(args)
-    args.strategy = args.strategy or ("annealing" if args.policy is None else GO)
+    args.strategy = args.strategy or (_STRATEGY if args.policy is None else GO)
     rpc = _rpc(args)
     output = Path(args.output or Path(args.FILE).with_suffix(".plan.json").name)
     check_output(output, "the plan")
