@@ -29,7 +29,7 @@ class LayoutChanges(NamedTuple):
     before : int64 [C]
         The first kernel that needs it, ascending; K if only the results do.
     of : int32 [V, D]
-        Change of each value on each device; -1 where there is none.
+        Change of each value on each device; -1 where there is none. Empty if there is none at all.
     """
 
     value: Int32
@@ -68,8 +68,9 @@ def plan_ms(view: PlanView, form: Int32, device: Int32, kernel: Int32, level: In
 
 @njit(cache=True, nogil=True)
 def _changes(view: PlanView, layout: Int8, device: Int32, kernels: PlanKernels) -> LayoutChanges:
-    of = np.full((len(kernels.leaves), len(view.launch_ms)), -1, dtype=np.int32)
-    room = len(view.use_value) + len(view.output_values) if layout.any() else 0
+    some = layout.any()
+    of = np.full((len(kernels.leaves) if some else 0, len(view.launch_ms)), -1, dtype=np.int32)
+    room = len(view.use_value) + len(view.output_values) if some else 0
     value_of, device_of = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
     before = np.empty(room, dtype=np.int64)
     count = 0

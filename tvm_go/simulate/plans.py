@@ -136,21 +136,22 @@ class PlannedGraph:
             the layout changes, are cut.
         level : integer [N]
         """
-        graph, has = self.graph, self.view.forms.has
-        known = (form >= 0) & (form < has.shape[1])
-        form = np.where(known & has[np.arange(self.num_ops), np.where(known, form, 0)], form, 0).astype(np.int32)
-        changed = self.changed_edges(form)
-        together = (device[graph.edge_src] == device[graph.edge_dst]) & ~changed
-        merge = np.where(together, merge, 0)
+        graph = self.graph
+        taken = np.zeros(self.num_ops, dtype=np.int32)
+        merge = np.where(device[graph.edge_src] == device[graph.edge_dst], merge, 0)
+        if not form.any():
+            return WholePlan(taken, device.astype(np.int32), legalize(graph, merge, self.rules), level.astype(np.int64))
+        has = self.view.forms.has
+        known = np.flatnonzero((form > 0) & (form < has.shape[1]))
+        taken[known] = np.where(has[known, form[known]], form[known], 0)
+        changed = self.changed_edges(taken)
+        merge[changed] = 0
         kernel = legalize(graph, merge, self.rules)
-        while changed.any():  # at an edge whose ends met in one kernel by another way
-            split = np.zeros(self.num_ops, dtype=np.bool_)
-            split[kernel[graph.edge_src[changed & (kernel[graph.edge_src] == kernel[graph.edge_dst])]]] = True
-            if not split.any():
-                break
-            merge = np.where(split[kernel[graph.edge_src]] & split[kernel[graph.edge_dst]], 0, merge)
+        while (met := changed & (kernel[graph.edge_src] == kernel[graph.edge_dst])).any():  # by way of other ops
+            apart = np.isin(kernel, kernel[graph.edge_src[met]])
+            merge = np.where(apart[graph.edge_src] & apart[graph.edge_dst], 0, merge)
             kernel = legalize(graph, merge, self.rules)
-        return WholePlan(form, device.astype(np.int32), kernel, level.astype(np.int64))
+        return WholePlan(taken, device.astype(np.int32), kernel, level.astype(np.int64))
 
     def default_plan(self, device: NDArray[np.integer], level: int) -> WholePlan:
         """Usual forms, and FuseOps' kernels in TVM's order as far as they are on one device: int [N]."""

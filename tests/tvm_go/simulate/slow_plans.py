@@ -49,12 +49,12 @@ class SlowRun:
     def add(
         self, name: object, ms: list[float], made: float, device: int, priority: float, resident: float = 0.0
     ) -> None:
-        for column, item in zip(
-            (self.names, self.ms, self.made_bytes, self.device, self.priority, self.resident),
-            (name, ms, made, device, priority, resident),
-            strict=True,
-        ):
-            column.append(item)
+        self.names.append(name)
+        self.ms.append(ms)
+        self.made_bytes.append(made)
+        self.device.append(device)
+        self.priority.append(priority)
+        self.resident.append(resident)
 
     def workload(self) -> Workload:
         number = {name: place for place, name in enumerate(self.names)}
