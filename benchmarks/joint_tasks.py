@@ -169,7 +169,7 @@ def rows_of(
         draw_cases(held_out, effort.test_cases * len(held_out), np.random.default_rng([seed, 2]))
     ):
         found = {
-            column: [_planned(case, stages, budget, number, in_turns=turns) for budget in effort.budgets]
+            column: [planned_by(case, stages, budget, number, in_turns=turns) for budget in effort.budgets]
             for column, stages, turns in ways
         }
         planned = case.frame.planned
@@ -185,7 +185,7 @@ def rows_of(
         )
 
 
-def _planned(case: Case, stages: Sequence[Stage], budget: int, seed: int, *, in_turns: bool) -> PlanProblem:
+def planned_by(case: Case, stages: Sequence[Stage], budget: int, seed: int, *, in_turns: bool) -> PlanProblem:
     """The case after so many evaluations, of which the stages have equal parts, one after the other or in turns."""
     problem = case.problem()
     rng = np.random.default_rng(seed)

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.joint_graphs import FAMILIES, Graph, batched, together
 from benchmarks.joint_tables import COLUMNS, Row, plot, speed_ups, tables
-from benchmarks.joint_tasks import FOLDS, Effort, rows_of
+from benchmarks.joint_tasks import FOLDS, Effort, draw_cases, planned_by, rows_of
 from tests.tvm_go.simulate.planned import planned_graph
 from tvm_go.graph import ValueKind
 from tvm_go.kernels import kernel_keys
@@ -42,6 +42,18 @@ def test_all_ways_begin_with_the_default_and_more_evaluations_are_no_worse(rows:
 
 def test_the_same_seed_gives_the_same_rows(rows: list[Row]) -> None:
     assert list(rows_of(0, [graph(1), graph(2)], [graph(3)], EFFORT)) == rows
+
+
+def test_a_task_in_which_nothing_is_to_decide_leaves_its_evaluations_to_the_others() -> None:
+    one = graph(3)
+    names = tuple(name if name in ("add", "nn.relu") else "custom" for name in one.graph.op_names)
+    (case,) = draw_cases([one._replace(graph=replace(one.graph, op_names=names))], 1, np.random.default_rng(0))
+    problems = [
+        planned_by(case, stages, 12, 0, in_turns=False)
+        for stages in ([("variant",), ("placement",), ("fusion",)], [("placement",), ("fusion",)])
+    ]
+    assert problems[0].evaluations == 12
+    assert problems[0].history == problems[1].history
 
 
 def test_tables_and_plot_are_made_of_all_rows(rows: list[Row], tmp_path: Path) -> None:

@@ -236,7 +236,7 @@ def test_levels_go_before_the_default_priority() -> None:
 
 
 def test_wrong_configurations_are_named() -> None:
-    with pytest.raises(UsageError, match="unknown task 'tiling'; choose from placement, fusion, schedule"):
+    with pytest.raises(UsageError, match="unknown task 'tiling'; choose from variant, placement, fusion, schedule"):
         Policy(PolicyConfig(tasks=("tiling",)))
     cases: list[tuple[dict[str, Any], str]] = [
         ({"tasks": ()}, "at least one"),
