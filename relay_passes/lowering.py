@@ -18,6 +18,7 @@ from tvm.relay.backend import te_compiler
 from tvm.tir.schedule import Schedule, Trace
 
 import relay_passes.blocked_forms  # TVM asks them for the strategies of operators
+import relay_passes.opencl_source  # and this for code
 import relay_passes.winograd  # noqa: F401
 from relay_passes.concatenation import with_plain_concatenations
 from relay_passes.dataflow import read
