@@ -70,7 +70,7 @@ def measure(name: str, setting: str, folder: Path, budget: int) -> Row:
     result.plan.save(folder / f"{name}.{setting}.plan.json")
     with RpcConnection(devices=targets.names) as connection, tempfile.TemporaryDirectory(prefix="tvm-go-") as root:
         builds = builds_of(model, targets, connection, log, result.plan)
-        written = {}
+        written: dict[str, Written] = {}
         same: dict[str, str] = {}
         for label, build in builds.items():
             twin = next((other for other in written if _alike(build, builds[other])), None)
