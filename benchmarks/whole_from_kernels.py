@@ -34,7 +34,7 @@ from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
 from tuning_logs import TuningLog
 from tuning_logs.files import write_whole
-from tvm_go.graph import ValueKind
+from tvm_go.graph import OpGraph, ValueKind
 from tvm_go.lowering import TE
 from tvm_go.model import Model
 from tvm_go.plan import GraphPlan
@@ -110,11 +110,21 @@ class Case:
             lowering = dict(zip(keys, self.plan.lowering or [TE] * len(keys), strict=True))
             kernels = model.kernels_of(self.plan.kernel, keys)
             oracle.measure(model.flow, model.graph, [(key, kernel, [lowering[key]]) for key, kernel in kernels.items()])
-            graph = model.graph
-            read = np.unique(graph.use_value)
-            constants = read[graph.value_kind[read] == ValueKind.CONSTANT]
             paid = [key for key in keys if key]
-            return Parts(sum(map(oracle.best_ms, paid)), len(paid), int(graph.value_bytes[constants].sum()))
+            return Parts(sum(map(oracle.best_ms, paid)), len(paid), constant_bytes(model.graph))
+
+
+def constant_bytes(graph: OpGraph) -> int:
+    """Bytes of constants that a graph reads; of a table that rows are taken from, those of the rows."""
+    num_bytes = np.where(graph.value_kind == ValueKind.CONSTANT, graph.value_bytes, 0)
+    taken = (graph.use_arg == 0) & (np.array(graph.op_names)[graph.op_name[graph.use_op]] == "take")
+    made = np.zeros(graph.num_ops, dtype=np.int64)
+    own = graph.value_op >= 0
+    np.add.at(made, graph.value_op[own], graph.value_bytes[own])
+    read = np.where(taken, np.minimum(made[graph.use_op], num_bytes[graph.use_value]), num_bytes[graph.use_value])
+    most = np.zeros(graph.num_values, dtype=np.int64)
+    np.maximum.at(most, graph.use_value, read)
+    return int(most.sum())
 
 
 @dataclass(frozen=True)
