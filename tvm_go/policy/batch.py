@@ -17,6 +17,7 @@ import dgl
 from tvm_go.policy.choice_batch import ChoiceBatch, collate_choices
 from tvm_go.policy.form_batch import FormBatch, collate_forms
 from tvm_go.policy.inputs import GraphInput
+from tvm_go.policy.numbered import numbered
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,14 +106,9 @@ def collate(graphs: Sequence[GraphInput], segment: int) -> GraphBatch:
     num_classes = np.array([graph.num_classes for graph in graphs])
     first_op, first_class = np.cumsum(num_ops) - num_ops, np.cumsum(num_classes) - num_classes
     devices = max(graph.num_devices for graph in graphs)
-    source, reader, colocation = (
-        torch.from_numpy(np.concatenate([part + first for part, first in zip(parts, firsts, strict=True)]))
-        for parts, firsts in (
-            ([graph.edge_src for graph in graphs], first_op),
-            ([graph.edge_dst for graph in graphs], first_op),
-            ([graph.colocation for graph in graphs], first_class),
-        )
-    )
+    source = numbered([graph.edge_src for graph in graphs], first_op)
+    reader = numbered([graph.edge_dst for graph in graphs], first_op)
+    colocation = numbered([graph.colocation for graph in graphs], first_class)
     total = int(num_ops.sum())
     return GraphBatch(
         forward=dgl.graph((source, reader), num_nodes=total),
@@ -122,7 +118,7 @@ def collate(graphs: Sequence[GraphInput], segment: int) -> GraphBatch:
         num_devices=torch.tensor([graph.num_devices for graph in graphs]),
         graph_of_op=torch.from_numpy(np.repeat(np.arange(len(graphs)), num_ops)),
         graph_of_class=torch.from_numpy(np.repeat(np.arange(len(graphs)), num_classes)),
-        colocation=colocation.long(),
+        colocation=colocation,
         class_size=torch.bincount(colocation, minlength=int(num_classes.sum())).float(),
         supported=_joined([graph.supported for graph in graphs], 1, devices),
         op_features=_joined([graph.op_features for graph in graphs]),

@@ -12,6 +12,7 @@ import torch
 from tvm_go.errors import UsageError
 from tvm_go.graph import Int64
 from tvm_go.policy.edge_choices import EdgeChoices
+from tvm_go.policy.numbered import numbered
 
 if TYPE_CHECKING:
     from tvm_go.policy.batch import GraphBatch
@@ -58,19 +59,15 @@ def collate_choices(choices: Sequence[EdgeChoices | None], first_op: Int64, firs
         return None
     counts = np.array([one.num_units for one in parts])
     first_unit = np.cumsum(counts) - counts
-
-    def joined(arrays: Sequence[np.typing.NDArray[np.integer]], first: Int64) -> torch.Tensor:
-        return torch.from_numpy(np.concatenate([a + b for a, b in zip(arrays, first, strict=True)]).astype(np.int64))
-
-    unit = joined([one.unit for one in parts], first_unit)
+    unit = numbered([one.unit for one in parts], first_unit)
     return ChoiceBatch(
-        source=joined([one.source for one in parts], first_op),
-        reader=joined([one.reader for one in parts], first_op),
+        source=numbered([one.source for one in parts], first_op),
+        reader=numbered([one.reader for one in parts], first_op),
         unit=unit,
         unit_size=torch.bincount(unit, minlength=int(counts.sum())).float(),
         unit_features=torch.from_numpy(np.concatenate([one.unit_features for one in parts])),
         merges_by_default=torch.from_numpy(np.concatenate([one.merges_by_default for one in parts])),
-        colocation=joined([one.colocation for one in parts], first_class),
+        colocation=numbered([one.colocation for one in parts], first_class),
     )
 
 

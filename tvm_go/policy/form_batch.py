@@ -12,6 +12,7 @@ import torch
 from tvm_go.errors import UsageError
 from tvm_go.graph import Int64
 from tvm_go.policy.form_choices import FormChoices
+from tvm_go.policy.numbered import numbered
 
 if TYPE_CHECKING:
     from tvm_go.policy.batch import GraphBatch
@@ -45,13 +46,9 @@ def collate_forms(forms: Sequence[FormChoices | None], first_op: Int64, first_cl
     parts = [one for one in forms if one is not None]
     if len(parts) < len(forms):
         return None
-    op, colocation = (
-        np.concatenate([getattr(one, name) + first for one, first in zip(parts, firsts, strict=True)]).astype(np.int64)
-        for name, firsts in (("op", first_op), ("colocation", first_class))
-    )
     return FormBatch(
-        op=torch.from_numpy(op),
-        colocation=torch.from_numpy(colocation),
+        op=numbered([one.op for one in parts], first_op),
+        colocation=numbered([one.colocation for one in parts], first_class),
         has=torch.from_numpy(np.concatenate([one.has for one in parts])),
         features=torch.from_numpy(np.concatenate([one.features for one in parts])),
     )
