@@ -30,8 +30,9 @@ class Kernel:
     outputs: tuple[int, ...]
 
 
+@njit(cache=True, nogil=True)
 def members(kernel: Int32) -> tuple[Int64, Int32]:
-    """Group ops by kernel.
+    """Group ops by kernel; compiled code calls it as well. O(N).
 
     Parameters
     ----------
@@ -44,10 +45,17 @@ def members(kernel: Int32) -> tuple[Int64, Int32]:
     ops : int32 [N]
         ``ops[starts[k]:starts[k + 1]]`` are the members of kernel ``k`` in topological order.
     """
-    count = int(kernel.max(initial=-1)) + 1
-    ops = np.argsort(kernel, kind="stable").astype(np.int32)
+    count = 0
+    for op in range(len(kernel)):
+        count = max(count, kernel[op] + 1)
     starts = np.zeros(count + 1, dtype=np.int64)
-    np.cumsum(np.bincount(kernel, minlength=count), out=starts[1:])
+    for op in range(len(kernel)):
+        starts[kernel[op] + 1] += 1
+    starts = np.cumsum(starts)
+    free, ops = starts[:-1].copy(), np.empty(len(kernel), dtype=np.int32)
+    for op in range(len(kernel)):
+        ops[free[kernel[op]]] = op
+        free[kernel[op]] += 1
     return starts, ops
 
 

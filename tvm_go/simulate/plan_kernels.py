@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tvm_go.graph import Int32, Int64, ValueKind
+from tvm_go.kernels import members
 from tvm_go.simulate.forms import Bools, FormView
 from tvm_go.simulate.workload import Floats
 
@@ -81,7 +82,7 @@ class PlanKernels(NamedTuple):
 @njit(cache=True, nogil=True)
 def kernels_of(view: PlanView, form: Int32, kernel: Int32) -> PlanKernels:
     """The kernels of a partition, int32 [N], of ops in some forms, int32 [N]."""
-    start, ops = _members(kernel)
+    start, ops = members(kernel)
     count, devices = len(start) - 1, len(view.launch_ms)
     leaves = _leaving(view, kernel)
     flops, moved = np.zeros((count, devices)), np.zeros((count, devices))
@@ -133,20 +134,3 @@ def _leaving(view: PlanView, kernel: Int32) -> Bools:
             if maker >= 0 and kernel[maker] != kernel[op]:
                 leaves[value] = True
     return leaves
-
-
-@njit(cache=True, nogil=True)
-def _members(kernel: Int32) -> tuple[Int64, Int32]:
-    """As `tvm_go.kernels.members`."""
-    count = 0
-    for op in range(len(kernel)):
-        count = max(count, kernel[op] + 1)
-    start = np.zeros(count + 1, dtype=np.int64)
-    for op in range(len(kernel)):
-        start[kernel[op] + 1] += 1
-    start = np.cumsum(start)
-    fill, ops = start[:-1].copy(), np.empty(len(kernel), dtype=np.int32)
-    for op in range(len(kernel)):
-        ops[fill[kernel[op]]] = op
-        fill[kernel[op]] += 1
-    return start, ops
