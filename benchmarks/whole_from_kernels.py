@@ -34,6 +34,7 @@ from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
 from tuning_logs import TuningLog
 from tuning_logs.files import write_whole
+from tvm_go.arrays import sums
 from tvm_go.graph import OpGraph, ValueKind
 from tvm_go.lowering import TE
 from tvm_go.model import Model
@@ -118,11 +119,10 @@ def constant_bytes(graph: OpGraph) -> int:
     """Bytes of constants that a graph reads; of a table that rows are taken from, those of the rows."""
     num_bytes = np.where(graph.value_kind == ValueKind.CONSTANT, graph.value_bytes, 0)
     taken = (graph.use_arg == 0) & (np.array(graph.op_names)[graph.op_name[graph.use_op]] == "take")
-    made = np.zeros(graph.num_ops, dtype=np.int64)
     own = graph.value_op >= 0
-    np.add.at(made, graph.value_op[own], graph.value_bytes[own])
+    made = sums(graph.value_op[own], graph.value_bytes[own], graph.num_ops)
     read = np.where(taken, np.minimum(made[graph.use_op], num_bytes[graph.use_value]), num_bytes[graph.use_value])
-    most = np.zeros(graph.num_values, dtype=np.int64)
+    most = np.zeros(graph.num_values)
     np.maximum.at(most, graph.use_value, read)
     return int(most.sum())
 

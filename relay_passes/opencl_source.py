@@ -7,15 +7,13 @@ none of its values reaches, and its softmax is not a number.
 
 from __future__ import annotations
 
-from typing import Any
-
 import tvm
 
 _NAME = "tvm_callback_opencl_postproc"  # TVM calls it with the code of each kernel
 _SHORT, _WHOLE = "3.402823e+38f", "3.40282347e+38f"
 
 
-def _with_all_digits(code: str, target: Any = None) -> str:
+def _with_all_digits(code: str, _: tvm.target.Target) -> str:
     """A kernel's code with the largest float written out."""
     return code.replace(_SHORT, _WHOLE)
 

@@ -62,11 +62,11 @@ def form_choices(
     """Describe the forms of some ops, int32 [U], in a plan; ``colocation`` is int32 [N]."""
     view, forms = planned.view, planned.view.forms
     here, now = plan.device[op], plan.form[op]
-    ms = _op_ms(planned)[op]  # [U, F, D]
+    image, weight, made = (part[op][:, None] for part in _op_bytes(planned))
+    ms = _op_ms(planned, op, image, weight, made)
     unit = np.arange(len(op))
     own_ms = ms[unit, :, here]  # [U, F]
     present_ms = own_ms[unit, now][:, None]
-    image, weight, made = (part[op][:, None] for part in _op_bytes(planned))
     arithmetic, of_image = (np.array([getattr(form, name) for form in FORMS]) for name in ("arithmetic", "image"))
     traffic = (image * of_image + weight * forms.weight_bytes + made) / np.maximum(image + weight + made, _SMALL)
     reach = 1 / forms.result  # [F, D]
@@ -107,13 +107,13 @@ def _op_bytes(planned: PlannedGraph) -> tuple[Floats, Floats, Floats]:
     )
 
 
-def _op_ms(planned: PlannedGraph) -> Floats:
-    """Milliseconds of each op alone, without its launch, in each form on each device: float64 [N, F, D]."""
+def _op_ms(planned: PlannedGraph, op: Int32, image: Floats, weight: Floats, made: Floats) -> Floats:
+    """Milliseconds of ops alone, by their `_op_bytes` [U, 1], without launches: float64 [U, F, D]."""
     view = planned.view
     forms = view.forms
-    image, weight, made = (part[:, None, None] for part in _op_bytes(planned))
+    image, weight, made = (part[:, None] for part in (image, weight, made))
     moved = image * forms.image + weight * forms.weight + made * forms.result
-    computing = planned.graph.flops[:, None, None] * forms.arithmetic / view.flops_per_ms
+    computing = planned.graph.flops[op][:, None, None] * forms.arithmetic / view.flops_per_ms
     return np.asarray(np.maximum(computing, moved / view.roofline_bytes_per_ms))
 
 

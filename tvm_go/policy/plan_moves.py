@@ -121,8 +121,7 @@ class PlanDraft:
 def _by_place(place: Int64, num_ops: int) -> tuple[Int64, Int64]:
     """Units in the order of the places of their ops, int64 [2, U]; and where those of each place begin, [2, N + 1]."""
     order = np.argsort(place, axis=1, kind="stable")
-    starts = [np.searchsorted(np.sort(row), np.arange(num_ops + 1)) for row in place]
-    return order, np.stack(starts)
+    return order, np.stack([run_starts(np.sort(row), num_ops) for row in place])
 
 
 @dataclass(frozen=True, eq=False)
