@@ -34,6 +34,7 @@ from tvm_go.candidates import Candidates, fastest
 from tvm_go.detailing import detailed, times_of_oracles
 from tvm_go.device_memory import check_memory
 from tvm_go.errors import UnsupportedModelError, UsageError
+from tvm_go.interrupts import sure_interrupts
 from tvm_go.lowering import TE
 from tvm_go.model import Model
 from tvm_go.plan import GraphPlan
@@ -118,6 +119,7 @@ def tune_graph(
     regressor = cost_model_of(cost_model, isa=isa_of(parsed), target=str(parsed)) if cost_model is not None else None
     watch, teller = Stopwatch(), Teller(callbacks, budget=budget, kernel_trials=kernel_trials)
     with contextlib.ExitStack() as scopes:
+        scopes.enter_context(sure_interrupts())
         records = scopes.enter_context(_log_of(log))
         connection = scopes.enter_context(RpcConnection(rpc, devices=targets.names))
         measurer = scopes.enter_context(Measurer(target=parsed, config=measure, connection=connection))

@@ -14,7 +14,7 @@ import torch
 
 from tvm_go.board import Figures
 from tvm_go.errors import TrainingError, UsageError
-from tvm_go.learn.interrupt import LaterInterrupt
+from tvm_go.interrupts import LaterInterrupt
 from tvm_go.learn.journal import Journal, Row
 from tvm_go.learn.one_thread import one_thread
 from tvm_go.learn.reinforce import Lesson

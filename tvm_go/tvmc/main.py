@@ -10,6 +10,7 @@ from typing import Any
 from tvm.driver.tvmc import main as stock
 
 import tvm_go.tvmc  # noqa: F401  (registers our commands)
+from tvm_go.interrupts import sure_interrupts
 from tvm_go.tvmc.errors import interrupted
 
 _EXAMPLE = """\
@@ -27,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not any(parser is _call_it_tvm_go for parser in stock.REGISTERED_PARSER):
         stock.REGISTERED_PARSER.insert(0, _call_it_tvm_go)
     try:
-        status = stock._main(list(sys.argv[1:] if argv is None else argv))
+        with sure_interrupts():
+            status = stock._main(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
         status = interrupted()
     sys.exit(status)
