@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from tvm_go.arrays import freeze_arrays, sums
 from tvm_go.graph import Int32, Int64, ValueKind
 from tvm_go.simulate.forms import FORMS, Int8, layouts_of
-from tvm_go.simulate.plan_costs import layout_changes_ms
-from tvm_go.simulate.plan_kernels import PlanView
+from tvm_go.simulate.layout_changes import more_changes_ms
 from tvm_go.simulate.plans import PlannedGraph, WholePlan
 from tvm_go.simulate.workload import Floats
 
@@ -87,7 +86,7 @@ def form_choices(
         last,
         1 - np.abs(last - before),
         1 - np.abs(last - after),
-        _signed_log(1e3 * _more_changes_ms(view, plan.form, plan.device, op, forms.layout) / makespan_ms) / 5,
+        _signed_log(1e3 * more_changes_ms(view, plan.form, plan.device, op, forms.layout) / makespan_ms) / 5,
     ]
     assert len(columns) == FORM_FEATURES
     features = np.stack([np.broadcast_to(column, shape) for column in columns], axis=-1)
@@ -155,18 +154,3 @@ def _wanted_by_readers(source: Int32, reader: Int32, leader: Int32, changes: Boo
         total[source[edge]] += want
         count[source[edge]] += 1
     return total / np.maximum(count, 1.0)
-
-
-@njit(cache=True, nogil=True)
-def _more_changes_ms(view: PlanView, form: Int32, device: Int32, ops: Int32, layout: Int8) -> Floats:
-    """What layout changes would take more, in all, with another form of one op: float64 [U, F]."""
-    form = form.copy()
-    now_ms = layout_changes_ms(view, form, device)
-    result = np.zeros((len(ops), len(layout)))
-    for unit in range(len(ops)):
-        present = form[ops[unit]]
-        other = layout != layout[present]  # forms of one layout are alike here, and there are two
-        form[ops[unit]] = np.argmax(other)
-        result[unit, other] = layout_changes_ms(view, form, device) - now_ms
-        form[ops[unit]] = present
-    return result

@@ -93,28 +93,8 @@ def _changes(view: PlanView, layout: Int8, device: Int32, kernels: PlanKernels) 
 
 
 @njit(cache=True, nogil=True)
-def layout_changes_ms(view: PlanView, form: Int32, device: Int32) -> float:
-    """What all layout changes take, one after the other, by the form and device of each op."""
-    layout = layouts_of(view.forms, form)
-    done = np.zeros((len(view.value_op), len(view.launch_ms)), dtype=np.bool_)
-    total_ms = 0.0
-    for op in range(len(form)):
-        for use in range(view.use_start[op], view.use_start[op + 1]):
-            value = view.use_value[use]
-            constant = view.value_kind[value] == _CONSTANT
-            if is_changed(view.forms, layout, view.value_op[value], constant, op) and not done[value, device[op]]:
-                done[value, device[op]] = True
-                total_ms += _change_ms(view, value, device[op])
-    for value in view.output_values:
-        if is_result_changed(view.forms, layout, view.value_op[value]) and not done[value, HOST]:
-            done[value, HOST] = True
-            total_ms += _change_ms(view, value, HOST)
-    return total_ms
-
-
-@njit(cache=True, nogil=True)
-def _change_ms(view: PlanView, value: int, device: int) -> float:
-    """Read once, written once, by a launch of its own."""
+def change_ms(view: PlanView, value: int, device: int) -> float:
+    """Milliseconds of a layout change: read once, written once, by a launch of its own."""
     return 2 * view.value_bytes[value] / view.roofline_bytes_per_ms[device] + view.launch_ms[device]
 
 
@@ -170,7 +150,7 @@ def plan_run(view: PlanView, form: Int32, device: Int32, kernel: Int32, level: I
         where[here] = changes.device[change]
         output_bytes[here] = view.value_bytes[changes.value[change]]
         for d in range(num_devices):
-            op_ms[here, d] = _change_ms(view, changes.value[change], d)
+            op_ms[here, d] = change_ms(view, changes.value[change], d)
         if number < count:
             priority[here] = -1.0  # as urgent as what needs it most, see below
             colocation[here] = node[number]

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tvm_go.simulate.planned import planned_graph, random_plan
+from tests.tvm_go.simulate.slow_plans import slow_changes_ms
 from tvm_go.errors import UsageError
 from tvm_go.policy import Policy, PolicyConfig
 from tvm_go.policy.form_choices import form_choices, form_units
 from tvm_go.policy.kernel_graph import kernel_graph
 from tvm_go.simulate.forms import FORMS, forms_of
-from tvm_go.simulate.plan_costs import layout_changes_ms
 
 ARITHMETIC, OF_PRESENT, LAST, PRODUCERS, READERS, CHANGES = 0, 5, 9, 10, 11, 12
 
@@ -28,12 +28,12 @@ def test_a_form_is_told_with_what_its_layout_changes_take_more_or_less(seed: int
     choices = form_choices(planned, plan, op, np.arange(planned.num_ops, dtype=np.int32), 2.0)
     assert np.isfinite(choices.features).all()
     told = np.sign(choices.features[..., CHANGES]) * np.expm1(np.abs(5 * choices.features[..., CHANGES].astype(float)))
-    now_ms = layout_changes_ms(planned.view, plan.form, plan.device)
+    now_ms = slow_changes_ms(planned, plan)
     for unit, one in enumerate(op):
         for number in range(len(FORMS)):
             form = plan.form.copy()
             form[one] = number
-            more_ms = layout_changes_ms(planned.view, form, plan.device) - now_ms
+            more_ms = slow_changes_ms(planned, plan._replace(form=form)) - now_ms
             assert told[unit, number] == pytest.approx(1e3 * more_ms / 2.0, rel=1e-4, abs=1e-4)
 
 

@@ -66,6 +66,13 @@ class SlowRun:
         )  # fmt: skip
 
 
+def slow_changes_ms(planned: PlannedGraph, plan: WholePlan) -> float:
+    """All layout changes, one after the other, whatever the kernels are."""
+    run = slow_run(planned, plan._replace(kernel=np.arange(planned.num_ops, dtype=np.int32)))
+    changes = [place for place, name in enumerate(run.names) if isinstance(name, tuple) and name[0] == "change"]
+    return sum(run.ms[place][run.device[place]] for place in changes)
+
+
 def slow_run(planned: PlannedGraph, plan: WholePlan) -> SlowRun:
     """Kernels, their outputs, layout changes, inputs and results as nodes."""
     graph, run, layout = planned.graph, SlowRun(), layouts(planned, plan)

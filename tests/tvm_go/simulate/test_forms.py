@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tvm_go.simulate.planned import planned_graph, random_plan
-from tests.tvm_go.simulate.slow_plans import layouts, slow_run
+from tests.tvm_go.simulate.slow_plans import layouts
 from tvm_go.graph import ValueKind
 from tvm_go.simulate.forms import FORMS, forms_of, layouts_of
-from tvm_go.simulate.plan_costs import layout_changes_ms
 
 NAMES = [form.name for form in FORMS]
 
@@ -45,14 +44,10 @@ def test_without_a_constant_weight_only_the_layout_of_a_convolution_can_change()
 
 @given(seed=st.integers(0, 10**6), num_ops=st.integers(1, 40))
 @settings(max_examples=60, deadline=None)
-def test_layouts_and_what_changes_them_take_are_those_of_plain_python(seed: int, num_ops: int) -> None:
+def test_layouts_are_those_of_plain_python(seed: int, num_ops: int) -> None:
     planned = planned_graph(seed, num_ops)
     plan = random_plan(planned, np.random.default_rng(seed))
     assert layouts_of(planned.view.forms, plan.form).tolist() == layouts(planned, plan)
-    slow = slow_run(planned, plan)
-    changes = [place for place, name in enumerate(slow.names) if isinstance(name, tuple) and name[0] == "change"]
-    expected = sum(slow.ms[place][slow.device[place]] for place in changes)
-    assert layout_changes_ms(planned.view, plan.form, plan.device) == pytest.approx(expected)
 
 
 def test_a_kernel_in_another_form_takes_its_arithmetic_and_traffic_at_the_reach_of_the_device() -> None:
