@@ -27,6 +27,7 @@ SMALL: dict[str, tuple[int, ...]] = {
 MIXED: dict[str, tuple[int, ...]] = {"crnn": (1, 1, 32, 100), "centernet": (1, 3, 128, 128)}
 """Nets of `benchmarks.mixed_nets`, likewise."""
 
+_DRAWN = "drawn_"
 _SEQUENCE = 128
 _VOCABULARY = 1000
 
@@ -40,7 +41,7 @@ class TorchModel:
 
 
 def load(name: str, rng: np.random.Generator) -> TorchModel:
-    """Return one of `NAMES`, `SMALL` or `MIXED` with weights drawn by `rng`.
+    """Return one of `NAMES`, `SMALL` or `MIXED`, or a drawn net, with weights drawn by `rng`.
 
     bert2
         BERT encoder: 2 layers, hidden size 256, 4 heads, sequence 128; as all that follow, to the last hidden state
@@ -65,13 +66,17 @@ def load(name: str, rng: np.random.Generator) -> TorchModel:
 
         samples = {key: rng.standard_normal(shape, np.float32) for key, shape in SHAPES.items()}
         return TorchModel(SeaWater().eval(), {key: torch.from_numpy(value) for key, value in samples.items()})
-    if name in SMALL or name in MIXED:
-        from benchmarks import mixed_nets, small_nets
+    if name in SMALL or name in MIXED or is_drawn(name):
+        from benchmarks import drawn_nets, mixed_nets, small_nets
 
         with torch.random.fork_rng():
             torch.manual_seed(int(rng.integers(2**31)))
-            made = small_nets.net(name) if name in SMALL else mixed_nets.net(name)
-            return TorchModel(made.eval(), {"data": torch.randn({**SMALL, **MIXED}[name])})
+            if is_drawn(name):
+                made, shape = drawn_nets.net(int(name.removeprefix(_DRAWN)))
+            else:
+                made = small_nets.net(name) if name in SMALL else mixed_nets.net(name)
+                shape = {**SMALL, **MIXED}[name]
+            return TorchModel(made.eval(), {"data": torch.randn(shape)})
     if name not in NAMES:
         raise ValueError(f"no PyTorch model {name!r}; there are {', '.join((*NAMES, *SMALL, *MIXED))}")
     module = _transformer(name, rng)
@@ -79,6 +84,11 @@ def load(name: str, rng: np.random.Generator) -> TorchModel:
         return TorchModel(module, {"pixel_values": torch.from_numpy(rng.standard_normal((1, 3, 224, 224), np.float32))})
     ids = torch.from_numpy(rng.integers(0, _VOCABULARY, (1, _SEQUENCE)))
     return TorchModel(module, {"input_ids": ids, "attention_mask": torch.ones_like(ids)})
+
+
+def is_drawn(name: str) -> bool:
+    """Whether a name is that of a net of `benchmarks.drawn_nets`: `drawn_0`, `drawn_1`, and so on without end."""
+    return name.startswith(_DRAWN) and name.removeprefix(_DRAWN).isdecimal()
 
 
 def to_relay(model: TorchModel) -> tuple[tvm.IRModule, dict[str, tvm.nd.NDArray]]:

@@ -130,3 +130,10 @@ def test_a_peer_refuses_more_threads_than_its_cores() -> None:
     (peer,) = peers.peers("squeezenet", threads=len(CORES) + 1)
     with pytest.raises(PeerError, match=f"{len(CORES) + 1} threads on cores"):
         peer.prepare()
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_a_net_of_every_drawn_family_is_imported_and_is_always_the_same(number: int) -> None:
+    first, again = (zoo.load(f"drawn_{number}").mod for _ in range(2))
+    tvm.ir.assert_structural_equal(first, again)
+    assert not tvm.ir.structural_equal(first, zoo.load(f"drawn_{number + 10}").mod)
