@@ -91,6 +91,16 @@ class Case:
         return PlanProblem(self.frame, POLICY.levels, self.default)
 
 
+def models_of(seed: int, folder: Path) -> tuple[list[Graph], list[Graph]]:
+    """Models to learn from, and those that a seed leaves out; prepared ones are kept in a folder."""
+    left_out = FOLDS[seed % len(FOLDS)]
+    learned, held_out = (
+        [graph_of(name, folder) for family, names in FAMILIES.items() for name in names if (family in left_out) == out]
+        for out in (False, True)
+    )
+    return learned, held_out
+
+
 def draw_cases(graphs: Sequence[Graph], count: int, rng: np.random.Generator) -> list[Case]:
     """Models in turn, each with a batch size and a machine at random; every other time with a second model."""
     cases = []
@@ -130,13 +140,20 @@ def _case(model: str, planned: PlannedGraph, rng: np.random.Generator) -> Case:
     return Case(model, PlanFrame.of(planned), plans[int(np.argmin(values))], min(quick_ms, *values))
 
 
-def trained(tasks: tuple[str, ...], cases: Sequence[Case], effort: Effort, steps: int, seed: int) -> Policy:
+def trained(
+    tasks: tuple[str, ...],
+    cases: Sequence[Case],
+    effort: Effort,
+    steps: int,
+    seed: int,
+    config: PolicyConfig = POLICY,
+) -> Policy:
     """A policy for some tasks; without a draft that a move improves it stays as it was drawn."""
     rng = np.random.default_rng([seed, len(tasks)])
     lessons = []
     for case in cases:
         lessons += plan_lessons(case.problem(), tasks, effort.evaluations, rng)
-    policy = Policy(replace(POLICY, tasks=tasks), seed)
+    policy = Policy(replace(config, tasks=tasks), seed)
     if lessons:
         train_plans(policy, lessons, PlanTraining(steps=steps), rng)
     return policy
@@ -230,16 +247,7 @@ def main() -> None:
     effort = Effort(steps=args.steps)
     rows = []
     for seed in args.seeds:
-        left_out = FOLDS[seed % len(FOLDS)]
-        learned, held_out = (
-            [
-                graph_of(name, args.graphs)
-                for family, names in FAMILIES.items()
-                for name in names
-                if (family in left_out) == out
-            ]
-            for out in (False, True)
-        )
+        learned, held_out = models_of(seed, args.graphs)
         for row in rows_of(seed, learned, held_out, effort, in_full=args.in_full):
             rows.append(row)
             if args.json:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import ablate_plans
 from benchmarks.joint_graphs import FAMILIES, Graph, batched, together
 from benchmarks.joint_tables import COLUMNS, Row, plot, speed_ups, tables
 from benchmarks.joint_tasks import FOLDS, Effort, draw_cases, planned_by, rows_of
@@ -88,3 +89,13 @@ def test_two_models_on_one_device_take_the_sum_of_their_times_and_keep_their_ker
     assert ms[2] == pytest.approx(ms[0] + ms[1])
     keys = [kernel_keys(of.graph, of.default) for of in (one, other, both)]
     assert sorted(keys[2]) == sorted(keys[0] + keys[1])
+
+
+def test_without_a_part_the_same_cases_are_planned(rows: list[Row]) -> None:
+    parts = ("complete", "no task recurrence", "one model only", "untrained")
+    found = list(ablate_plans.rows_of(0, [graph(1), graph(2)], [graph(3)], EFFORT, parts))
+    assert [row.part for row in found] == list(parts)
+    together = [rows[0].default_ms / ms for ms in rows[0].ms["together"]]
+    assert [each[0] for each in found[0].speed_ups] == pytest.approx(together)
+    assert all(each[0] >= 1 for row in found for each in row.speed_ups)
+    assert "untrained" in str(ablate_plans.table_of(found, EFFORT.budgets).columns[0]._cells)

@@ -62,8 +62,8 @@ class PolicyConfig:
                 raise UsageError(f"{name} is {getattr(self, name)}; give at least {least}")
         if self.width % self.heads:
             raise UsageError(f"width {self.width} does not divide into {self.heads} heads; give a multiple")
-        if self.plans and (self.rounds < 2 or not self.task_recurrence):
-            raise UsageError("a policy that improves plans reads decisions back; give 2 rounds and task recurrence")
+        if self.plans and self.rounds < 2:
+            raise UsageError("a policy that improves plans reads decisions back; give at least 2 rounds")
         if self.levels < 2:
             raise UsageError(f"levels is {self.levels}; a choice needs at least 2")
 
