@@ -57,9 +57,13 @@ def best_of(keys: list[str], ms: Floats) -> dict[str, float]:
 
 
 def split(data: Dataset, name: str, plans: list[list[str]]) -> tuple[Dataset, Dataset]:
-    """What to learn from if a model is left out, and its own kernels."""
+    """What to learn from if a model is left out, and its own kernels, on the target that has most of them.
+
+    What it shares with others is not learned from, whatever the target.
+    """
     own = np.isin(data.keys, list({key for plan in plans for key in plan}))
-    return data.take(~own & (data.models != name)), data.take(own)
+    targets, counts = np.unique(data.targets[own], return_counts=True)
+    return data.take(~own & (data.models != name)), data.take(own & (data.targets == targets[np.argmax(counts)]))
 
 
 def split_by_target(data: Dataset) -> dict[str, tuple[Dataset, Dataset]]:

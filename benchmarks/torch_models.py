@@ -86,8 +86,13 @@ def load(name: str, rng: np.random.Generator) -> TorchModel:
     return TorchModel(module, {"input_ids": ids, "attention_mask": torch.ones_like(ids)})
 
 
+def drawn(number: int) -> str:
+    """Name of a net of `benchmarks.drawn_nets`: `drawn_0`, `drawn_1`, and so on without end."""
+    return f"{_DRAWN}{number}"
+
+
 def is_drawn(name: str) -> bool:
-    """Whether a name is that of a net of `benchmarks.drawn_nets`: `drawn_0`, `drawn_1`, and so on without end."""
+    """Whether a name is one of those."""
     return name.startswith(_DRAWN) and name.removeprefix(_DRAWN).isdecimal()
 
 
