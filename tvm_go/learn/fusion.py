@@ -78,14 +78,22 @@ def evaluator(problem: Problem, choices: EdgeChoices) -> Evaluate:
     return evaluate
 
 
+def expecting(problem: Problem, choices: EdgeChoices) -> Evaluate:
+    """What an oracle that predicts expects of decisions; nothing is measured."""
+
+    def evaluate(merges: Int64) -> Floats:
+        expected = [problem.expected(choices.partition(problem.graph, row, problem.rules)) for row in merges]
+        return np.array(expected, dtype=np.float64)
+
+    return evaluate
+
+
 def with_gains(problem: Problem, graph: GraphInput) -> GraphInput:
-    """Tell what the oracle expects of each other decision; to be used where it predicts, for nothing is measured."""
+    """Tell what the oracle expects of each other decision; to be used where it predicts."""
     choices = choices_of(graph)
-    default = choices.merges_by_default.astype(np.int64)
-    each = default ^ np.eye(choices.num_units, dtype=np.int64)
-    default_ms = problem.expected(problem.default)
-    expected = [problem.expected(choices.partition(problem.graph, row, problem.rules)) for row in each]
-    return replace(graph, choices=choices.with_gains(1 - np.array(expected, dtype=np.float64) / default_ms))
+    each = choices.merges_by_default.astype(np.int64) ^ np.eye(choices.num_units, dtype=np.int64)
+    expected = expecting(problem, choices)(each)
+    return replace(graph, choices=choices.with_gains(1 - expected / problem.expected(problem.default)))
 
 
 def prepare_fusion_lesson(
@@ -182,6 +190,13 @@ def likely_plans(policy: Policy, graph: GraphInput, generator: torch.Generator) 
     share = (drawn != default).mean(axis=0)
     plans = [default ^ (share > least).astype(np.int64) for least in _SURE]
     return np.array([plan for i, plan in enumerate(plans) if not any(np.array_equal(plan, one) for one in plans[:i])])
+
+
+def corrected(plans: Int64, evaluate: Evaluate) -> Int64:
+    """The best of some plans, int64 [B, U], with those decisions changed that gain: int64 [U]."""
+    values = evaluate(plans)
+    here, each = plans[int(np.argmin(values))], np.eye(plans.shape[1], dtype=np.int64)
+    return taken(here, float(values.min()), each, evaluate(here ^ each), evaluate)[0]
 
 
 def imitation_loss(policy: Policy, lessons: Sequence[FusionLesson], generator: torch.Generator) -> torch.Tensor:

@@ -94,6 +94,8 @@ def described(problem: Problem, known_types: Collection[str] | None = None) -> G
 def zero_shot(policy: Policy, problem: Problem, graph: GraphInput, rng: np.random.Generator) -> None:
     """Ask for the most likely plan, and for some that leave TVM's way more often and less often.
 
+    If the oracle predicts, for the best of these as well with those decisions changed that it expects to gain.
+
     Parameters
     ----------
     graph : GraphInput
@@ -101,7 +103,11 @@ def zero_shot(policy: Policy, problem: Problem, graph: GraphInput, rng: np.rando
     """
     import torch
 
-    from tvm_go.learn.fusion import choices_of, evaluator, likely_plans
+    from tvm_go.learn.fusion import choices_of, corrected, evaluator, expecting, likely_plans
 
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-    evaluator(problem, choices_of(graph))(likely_plans(policy, graph, generator))
+    choices = choices_of(graph)
+    plans = likely_plans(policy, graph, generator)
+    if problem.predicts():
+        plans = np.concatenate([plans, corrected(plans, expecting(problem, choices))[None]])
+    evaluator(problem, choices)(plans)

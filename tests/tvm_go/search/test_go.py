@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,17 @@ def test_graphs_without_edges_keep_the_default(num_ops: int) -> None:
     problem.cost_default()
     go.search_with(fusing_policy(), problem, np.random.default_rng(0))
     assert problem.best_ms == problem.default_ms
+
+
+def test_where_the_oracle_predicts_the_first_plans_are_better_from_the_start() -> None:
+    best = []
+    for predicts in (False, True):
+        problem = fusing_problem(5, 20)
+        problem.predicts = partial(bool, predicts)
+        policy = fusing_policy()
+        go.zero_shot(policy, problem, go.described(problem), np.random.default_rng(0))
+        best.append(problem.best_ms)
+    assert best[1] < best[0]
 
 
 def test_operators_that_no_training_saw_are_told(
