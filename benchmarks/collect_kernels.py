@@ -33,6 +33,8 @@ from tvm_go.errors import LogError
 
 MODELS = (*MEASURED, "alexnet", "resnet18", *torch_models.SMALL)
 SHIPPED = FOLDER / "kernels.jsonl.gz"
+TARGET = "llvm -mcpu=emeraldrapids -num-cores=2"
+"""On which the kernels of the benchmark models in the log that ships were measured."""
 
 
 def plans_file(log: Path) -> Path:

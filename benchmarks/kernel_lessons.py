@@ -53,22 +53,18 @@ class Case:
         return self.name.partition(".")[0]
 
 
-def cases_of(name: str, forms: int, folder: Path) -> list[Case]:
+def cases_of(name: str, forms: int, folder: Path, target: str) -> list[Case]:
     """A model of the zoo in TVM's own forms, in those that rules suggest, and in some at random; kept in a folder."""
-    path = folder / f"{name}.{forms}.json"
+    parsed = as_target(target)
+    path = folder / f"{name}.{forms}.{parsed.mcpu}.json"
     if not path.exists():
         model = load(name)
-        found = forms_of(model.mod, model.params, as_target("native"), more=forms, seed=seed_of(name, 0))
+        found = forms_of(model.mod, model.params, parsed, more=forms, seed=seed_of(name, 0))
         rows = [{"graph": to_json(graph), "default": packed(default)} for graph, default in found]
         write_whole(path, json.dumps(rows).encode())
     rows = json.loads(path.read_text())
-    parsed = [Form(from_json(row["graph"]), unpacked(row["default"]).astype(np.int32)) for row in rows]
-    return [Case(f"{name}.{i}", form) for i, form in enumerate(parsed)]
-
-
-def times_of(logs: Sequence[Path]) -> ExpectedTimes:
-    """What kernels take on this machine, by logs of it and the cost model that ships."""
-    return ExpectedTimes.read(as_target("native"), logs)
+    kept = [Form(from_json(row["graph"]), unpacked(row["default"]).astype(np.int32)) for row in rows]
+    return [Case(f"{name}.{i}", form) for i, form in enumerate(kept)]
 
 
 def lessons_of(

@@ -5,8 +5,9 @@ plan alone, by the best of that and some that are bolder or shyer, and fine-tune
 decisions were asked for beyond the default's; those that it was told of beforehand count. `greedy` and `annealing` have
 as many kernels; so has fine-tuning of a policy that was never trained. Figures are TVM's default over each, by what is
 expected of kernels (see `tvm_go.expected_times`); the best known plan is what changing decisions one after the
-other finds without a limit. With ``--measure MODEL...`` the kernels of these models are measured, as ``tune-graph
---cost-model shipped`` would, and those measured count.
+other finds without a limit. With
+``--measure MODEL...`` the kernels of these models are measured on this machine, as ``tune-graph --cost-model shipped``
+would, and those measured count.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.kernel_lessons import FAMILIES, MODELS, Case, cases_of, lessons_of, times_of
-from benchmarks.train_kernels import GRAPHS, LOGS, trained
+from benchmarks.collect_kernels import SHIPPED as LOG
+from benchmarks.collect_kernels import TARGET
+from benchmarks.kernel_lessons import FAMILIES, MODELS, Case, cases_of, lessons_of
+from benchmarks.train_kernels import GRAPHS, trained
 from benchmarks.zoo import load
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
@@ -180,13 +183,14 @@ def main() -> None:
     parser.add_argument("--measure", nargs="+", default=(), choices=MODELS, metavar="MODEL")
     parser.add_argument("--per-unit", type=float, default=3.0, help="kernels, beyond the default's, per decision (3)")
     parser.add_argument("--forms", type=int, default=0, help="random forms of each model to learn from as well (0)")
-    parser.add_argument("--logs", type=Path, nargs="+", default=LOGS, help="of kernels; the first with the probes")
+    parser.add_argument("--target", default=TARGET, help="of what is expected; default: that of the log that ships")
+    parser.add_argument("--logs", type=Path, nargs="+", default=[LOG], help="of kernels; the first with the probes")
     parser.add_argument("--graphs", type=Path, default=GRAPHS, help="folder that keeps prepared models")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="one object for each model instead of a table")
     args = parser.parse_args()
-    cases = [case for name in MODELS for case in cases_of(name, args.forms, args.graphs)]
-    times = times_of(args.logs)
+    cases = [case for name in MODELS for case in cases_of(name, args.forms, args.graphs, args.target)]
+    times = ExpectedTimes.read(as_target(args.target), args.logs)
     lessons = lessons_of(cases, times, args.seed)
     if args.measure:
         title, found = "measured", measured_rows(cases, lessons, times, args.measure, args.per_unit, args.seed)
