@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from cost_model.dataset import COLUMNS
+from cost_model.dataset import COLUMNS, PROBES
 from cost_model.features import KINDS, Floats
 from cost_model.roofline import rates
 
@@ -22,20 +23,26 @@ _PRODUCTS = ("conv2d", "conv2d_blocked", "dense", "dense_packed", "batch_matmul"
 _UNALIGNED = ("exponential", "divide", "libm", "cheap")
 _WHOLE_VECTOR, _FEW_ROWS, _BLOCK = 8, 16, 15
 _CACHES = (2.0**20, 2.0**24)  # bytes beyond which traffic costs more
+_ENOUGH = 500  # kernels, to learn rates of a device from
 _ROUNDS = 3  # of weighted least squares
 _LEAST_MS = 1e-6
 
 
 @dataclass(frozen=True)
 class AdditiveModel:
-    """What each part costs, over what the device's probes promise.
+    """What each part costs, over what the device's probes promise, on each of D devices; probes do not tell all.
+
+    A kernel on another device counts as on that which is nearest by its probes.
 
     Attributes
     ----------
-    weights : float64 [2, parts]
+    devices : float64 [D, probes]
+        Logarithms (base 2) of what probes take.
+    weights : float64 [D, 2, parts]
         Of kernels in TE's schedules and in TIR's.
     """
 
+    devices: Floats
     weights: Floats
 
     @staticmethod
@@ -43,14 +50,31 @@ class AdditiveModel:
         """Learn from kernels that worked: rows float64 [R, len(COLUMNS)], milliseconds float64 [R].
 
         Least squares with rates that are not negative, weighted such that errors count by their ratio, large ones less.
+        A device with few kernels has the rates of all together.
         """
         parts, is_tir = _parts(rows), rows[:, _COLUMN["is_tir"]] > 0
-        return AdditiveModel(np.stack([_rates_of(parts[which], ms[which]) for which in (~is_tir, is_tir)]))
+        devices, device = np.unique(_probes(rows), axis=0, return_inverse=True)
+        of_all = _by_lowering(parts, is_tir, ms)
+        weights = [
+            _by_lowering(parts[own], is_tir[own], ms[own]) if own.sum() >= _ENOUGH else of_all
+            for own in (device == number for number in range(len(devices)))
+        ]
+        return AdditiveModel(devices, np.stack(weights))
 
     def predict(self, rows: Floats) -> Floats:
         """Logarithm (base 2) of milliseconds: float64 [R]."""
         which = (rows[:, _COLUMN["is_tir"]] > 0).astype(np.int64)
-        return np.asarray(np.log2(np.maximum((_parts(rows) * self.weights[which]).sum(axis=1), _LEAST_MS)))
+        far = np.abs(_probes(rows)[:, None] - self.devices).sum(axis=2)  # [R, D]
+        weights = self.weights[far.argmin(axis=1), which]
+        return np.asarray(np.log2(np.maximum((_parts(rows) * weights).sum(axis=1), _LEAST_MS)))
+
+
+def _probes(rows: Floats) -> Floats:
+    return np.nan_to_num(rows[:, [_COLUMN[f"probe_{name}"] for name in PROBES]])
+
+
+def _by_lowering(parts: Floats, is_tir: NDArray[np.bool_], ms: Floats) -> Floats:
+    return np.stack([_rates_of(parts[which], ms[which]) for which in (~is_tir, is_tir)])
 
 
 def _rates_of(parts: Floats, ms: Floats) -> Floats:

@@ -25,7 +25,7 @@ from cost_model.roofline import roofline
 from tvm_go.atomic import write_atomically
 from tvm_go.errors import LogError, UsageError
 
-FORMAT, VERSION = "tvm-go cost model", 3
+FORMAT, VERSION = "tvm-go cost model", 4
 _MEMBERS, _NETWORKS, _EPOCHS = 5, 2, 60
 _TREES: dict[str, Any] = {
     "objective": "reg:absoluteerror", "eta": 0.06, "max_depth": 8, "min_child_weight": 2, "subsample": 0.8,
@@ -34,6 +34,7 @@ _TREES: dict[str, Any] = {
 _FAILURE: dict[str, Any] = {"objective": "binary:logistic", "eta": 0.1, "max_depth": 6, "subsample": 0.8,
                             "colsample_bytree": 0.5, "tree_method": "hist"}  # fmt: skip
 _ROUNDS, _FAILURE_ROUNDS, _REFIT_ROUNDS = 500, 150, 40
+_CAUTION = 0.5  # of what the sum leaves over; from 0.25 to 0.75 choices are equally good
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Prediction:
     ----------
     ms : float64 [R]
         Milliseconds, if the kernel works.
+    cautious_ms : float64 [R]
+        To choose by among many, if none is measured: as ``ms``, with half of what trees and networks expect. The least
+        of many predictions is one that errs (Smith and Winkler, "The Optimizer's Curse", Management Science 52, 2006);
+        the sum errs more often, but less far.
     spread : float64 [R]
         Standard deviation of the logarithms (base 2) of all trees and networks: 0.1 is some 7 %.
     failure : float64 [R]
@@ -51,6 +56,7 @@ class Prediction:
     """
 
     ms: Floats
+    cautious_ms: Floats
     spread: Floats
     failure: Floats
 
@@ -119,12 +125,13 @@ class CostModel:
     def predict(self, inputs: Inputs) -> Prediction:
         """Milliseconds of kernels."""
         if not len(inputs.rows):
-            return Prediction(*(np.zeros(0) for _ in range(3)))
+            return Prediction(*(np.zeros(0) for _ in range(4)))
         halves = [self.by_trees(inputs), self.by_networks(inputs)]
         middle = np.mean([half.mean(axis=0) for half in halves], axis=0)
         variance = np.mean([np.square(half - middle).mean(axis=0) for half in halves], axis=0)
         failure = np.asarray(self.failure.predict(xgboost.DMatrix(inputs.rows)), dtype=np.float64)
-        return Prediction(np.exp2(self.additive.predict(inputs.rows) + middle), np.sqrt(variance), failure)
+        sums = self.additive.predict(inputs.rows)
+        return Prediction(np.exp2(sums + middle), np.exp2(sums + _CAUTION * middle), np.sqrt(variance), failure)
 
     def by_trees(self, inputs: Inputs) -> Floats:
         """What each set of trees adds to the logarithm of the sum: float64 [members, R]."""
@@ -151,6 +158,7 @@ class CostModel:
             "columns": list(COLUMNS),
             "trees": len(self.trees),
             "networks": len(self.networks),
+            "devices": self.additive.devices.tolist(),
             "weights": self.additive.weights.tolist(),
         }
         content = io.BytesIO()
@@ -194,7 +202,8 @@ class CostModel:
         except (zipfile.BadZipFile, KeyError, ValueError, AttributeError, TypeError) as error:
             raise LogError(f"{path} is no cost model ({error}): {again}") from None
         *trees, failure = boosters
-        return CostModel(AdditiveModel(np.array(about["weights"])), tuple(trees), tuple(networks), failure)
+        additive = AdditiveModel(np.array(about["devices"]), np.array(about["weights"]))
+        return CostModel(additive, tuple(trees), tuple(networks), failure)
 
 
 def _network_name(number: int) -> str:

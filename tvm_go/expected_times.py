@@ -26,8 +26,6 @@ from tvm_go.lowering import TE, TIR, Lowering
 from tvm_go.rules import Rules
 from tvm_go.search import Budget, Problem
 
-_DOUBT = 0.5  # deviations of a prediction by which a kernel is taken to be slower: to be sure is worth something
-
 
 @dataclass(frozen=True)
 class ExpectedTimes:
@@ -35,7 +33,7 @@ class ExpectedTimes:
 
     What a kernel takes was measured once, on a machine that may have had a slow minute, and is predicted by a model
     that has seen thousands: the geometric mean of both is what is expected. A kernel that was never measured is
-    predicted, with some doubt. So no plan looks good because one of TVM's own kernels was measured in a slow minute.
+    predicted, with caution. So no plan looks good because one of TVM's own kernels was measured in a slow minute.
 
     Attributes
     ----------
@@ -105,7 +103,7 @@ class ExpectedTimes:
             if guess is None or guess.ms == math.inf:
                 result.append(math.inf if logged is None else logged)
             elif logged is None:
-                result.append(guess.ms * (guess.ms / guess.least_ms) ** _DOUBT)
+                result.append(guess.cautious_ms)
             else:
                 result.append(math.sqrt(logged * guess.ms))
         return result

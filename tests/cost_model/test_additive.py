@@ -52,3 +52,19 @@ def test_one_lowering_alone_can_be_learned() -> None:
     model = AdditiveModel.fit(rows[te], ms[te])
     np.testing.assert_allclose(np.exp2(model.predict(rows[te])), ms[te], rtol=1e-3)
     assert np.isfinite(model.predict(rows)).all()
+
+
+def test_each_device_has_its_own_rates_and_others_those_of_the_nearest() -> None:
+    rows, ms = made_up(1200, seed=0, most=18)
+    first, second = np.arange(1200) < 600, np.arange(1200) >= 600
+    probes = np.array([name.startswith("probe_") for name in COLUMNS])
+    rows[np.ix_(first, probes)], rows[np.ix_(second, probes)] = 0.0, 1.0
+    ms = spent_ms(rows) * np.where(second, 5.0, 1.0)  # all that probes do not tell
+    model = AdditiveModel.fit(rows, ms)
+    np.testing.assert_allclose(np.exp2(model.predict(rows)), ms, rtol=1e-3)
+    few = np.arange(1200) < 700
+    np.testing.assert_array_equal(
+        np.exp2(AdditiveModel.fit(rows[few], ms[few]).predict(rows[first])), np.exp2(model.predict(rows[first]))
+    )
+    rows[np.ix_(first, probes)] = 0.8
+    np.testing.assert_allclose(np.exp2(model.predict(rows[first])), 5 * spent_ms(rows[first]), rtol=1e-3)

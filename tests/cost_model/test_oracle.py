@@ -141,7 +141,7 @@ class Knowing:
 
 
 def test_a_prediction_stands_in_until_it_is_confirmed(sums: Case) -> None:
-    oracle, predictor = sums.oracle(), Knowing(Guess(0.5, 0.4, (TIR,)))
+    oracle, predictor = sums.oracle(), Knowing(Guess(0.5, 0.5, 0.4, (TIR,)))
     oracle.predictor = cast(Predictor, predictor)
     assert sums.ask(oracle) == 0.5
     assert oracle.is_guess(sums.key)
@@ -162,6 +162,6 @@ def test_what_the_predictor_does_not_know_is_measured_and_what_is_logged_not_pre
     milliseconds = sums.ask(unknowing)
     assert unknowing.measured == 2
     again = sums.oracle()
-    again.predictor = cast(Predictor, Knowing(Guess(0.5, 0.4, (TE, TIR))))
+    again.predictor = cast(Predictor, Knowing(Guess(0.5, 0.5, 0.4, (TE, TIR))))
     assert sums.ask(again) == milliseconds
     assert (again.measured, again.hits) == (0, 2)

@@ -47,6 +47,8 @@ def test_it_learns_times_and_failures(model: CostModel) -> None:
     predicted = model.predict(unseen)
     assert np.mean((predicted.failure > 0.5) == np.isinf(unseen.ms)) > 0.95
     assert (predicted.spread >= 0).all()
+    sums_ms = np.exp2(model.additive.predict(unseen.rows))
+    np.testing.assert_allclose(predicted.cautious_ms, np.sqrt(sums_ms * predicted.ms))  # halfway to the sum
 
 
 def test_it_learns_more(model: CostModel) -> None:
@@ -78,7 +80,7 @@ def rewritten(path: Path, name: str, old: bytes, new: bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "old", "new", "message"),
     [
-        ("about.json", b'"version": 3', b'"version": 9', r"of another version \(9\).*tvm-go log train"),
+        ("about.json", b'"version": 4', b'"version": 9', r"of another version \(9\).*tvm-go log train"),
         ("about.json", b'"flops"', b'"flips"', "made for other features"),
         ("trees_0.ubj", b"learner", b"l\xff\xffrner", "was written by XGBoost .* cannot read"),
         ("about.json", b"{", b"[", "is no cost model"),

@@ -118,7 +118,7 @@ def test_a_cost_model_that_thinks_little_of_te_leaves_the_default_measured(
         def __init__(self, *_: object) -> None: ...
 
         def guess(self, structures: list[object], _: object) -> list[Guess]:
-            return [Guess(1e-4, 5e-5, (TIR,)) for _ in structures]
+            return [Guess(1e-4, 1e-4, 5e-5, (TIR,)) for _ in structures]
 
         def learn(self, record: KernelRecord) -> None: ...
 
