@@ -1,8 +1,8 @@
 """What each part of a policy of several tasks is worth: `python -m benchmarks.ablate_plans [--json]`.
 
 As `benchmarks.joint_tasks`, for the policy that decides in all tasks: trained on the same cases, each time without one
-of its parts, or on a quarter of the cases, or on one model alone; untrained it moves at random. Speed-ups over the
-default of models that were left out; geometric means.
+of its parts, or on one model alone; beside it, moves at random. Speed-ups over the default of models that were left
+out; geometric means.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.joint_graphs import FOLDER, Graph
-from benchmarks.joint_tasks import POLICY, Case, Effort, draw_cases, models_of, planned_by, trained
+from benchmarks.joint_tasks import POLICY, Case, Effort, Stage, draw_cases, models_of, planned_by, trained
 from tvm_go.learn.plan_lessons import TASKS
-from tvm_go.policy import Policy, PolicyConfig
+from tvm_go.policy import PolicyConfig
 
+_RANDOM = "moves at random"
 #: What is changed in the policy; where only the cases are fewer, it is complete.
 PARTS: dict[str, PolicyConfig] = {
     "complete": POLICY,
@@ -30,7 +31,7 @@ PARTS: dict[str, PolicyConfig] = {
     "no modulation": replace(POLICY, modulation=False),
     "no graph layers": replace(POLICY, graph_layers=0),
     "one model only": POLICY,
-    "untrained": POLICY,
+    _RANDOM: POLICY,
 }
 
 
@@ -43,10 +44,10 @@ class Row:
     speed_ups: list[list[float]]  # [budgets][cases]
 
 
-def policy_without(part: str, cases: Sequence[Case], effort: Effort, seed: int) -> Policy:
-    """Train the policy that is measured."""
-    if part == "untrained":
-        return Policy(PARTS[part], seed)
+def stage_without(part: str, cases: Sequence[Case], effort: Effort, seed: int) -> Stage:
+    """Train the policy that is measured, if it is one."""
+    if part == _RANDOM:
+        return TASKS
     if part == "one model only":
         cases = [case for case in cases if case.model == cases[0].model]
     return trained(TASKS, cases, effort, effort.steps, seed, PARTS[part])
@@ -60,10 +61,10 @@ def rows_of(
     tests = draw_cases(held_out, effort.test_cases * len(held_out), np.random.default_rng([seed, 2]))
     default_ms = [case.frame.planned.milliseconds(case.default) for case in tests]
     for part in parts:
-        policy = policy_without(part, cases, effort, seed)
+        stage = stage_without(part, cases, effort, seed)
         speed_ups = [
             [
-                ms / planned_by(case, [policy], budget, number, in_turns=False).best_ms
+                ms / planned_by(case, [stage], budget, number, in_turns=False).best_ms
                 for number, (case, ms) in enumerate(zip(tests, default_ms, strict=True))
             ]
             for budget in effort.budgets

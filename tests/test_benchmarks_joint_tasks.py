@@ -92,10 +92,12 @@ def test_two_models_on_one_device_take_the_sum_of_their_times_and_keep_their_ker
 
 
 def test_without_a_part_the_same_cases_are_planned(rows: list[Row]) -> None:
-    parts = ("complete", "no task recurrence", "one model only", "untrained")
+    parts = ("complete", "no task recurrence", "one model only", "moves at random")
     found = list(ablate_plans.rows_of(0, [graph(1), graph(2)], [graph(3)], EFFORT, parts))
     assert [row.part for row in found] == list(parts)
-    together = [rows[0].default_ms / ms for ms in rows[0].ms["together"]]
-    assert [each[0] for each in found[0].speed_ups] == pytest.approx(together)
+    for row, column in ((found[0], "together"), (found[-1], "random together")):
+        assert [each[0] for each in row.speed_ups] == pytest.approx(
+            [rows[0].default_ms / ms for ms in rows[0].ms[column]]
+        )
     assert all(each[0] >= 1 for row in found for each in row.speed_ups)
-    assert "untrained" in str(ablate_plans.table_of(found, EFFORT.budgets).columns[0]._cells)
+    assert "moves at random" in str(ablate_plans.table_of(found, EFFORT.budgets).columns[0]._cells)
