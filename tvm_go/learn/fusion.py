@@ -193,10 +193,16 @@ def likely_plans(policy: Policy, graph: GraphInput, generator: torch.Generator) 
 
 
 def corrected(plans: Int64, evaluate: Evaluate) -> Int64:
-    """The best of some plans, int64 [B, U], with those decisions changed that gain: int64 [U]."""
+    """The best of some plans, int64 [B, U], with single decisions changed as long as that gains: int64 [U]."""
     values = evaluate(plans)
-    here, each = plans[int(np.argmin(values))], np.eye(plans.shape[1], dtype=np.int64)
-    return taken(here, float(values.min()), each, evaluate(here ^ each), evaluate)[0]
+    here, here_ms = plans[int(np.argmin(values))], float(values.min())
+    each = np.eye(plans.shape[1], dtype=np.int64)
+    for _ in range(_PASSES):
+        before_ms = here_ms
+        here, here_ms = taken(here, here_ms, each, evaluate(here ^ each), evaluate)
+        if here_ms >= before_ms:
+            break
+    return here
 
 
 def imitation_loss(policy: Policy, lessons: Sequence[FusionLesson], generator: torch.Generator) -> torch.Tensor:
