@@ -122,7 +122,8 @@ class Problem:
 
     def _sums(self, kernel: Int32) -> tuple[float, float]:
         """Milliseconds of a partition, at the least and as expected; errors of predictions are taken as independent."""
-        pairs = [(self.known.get(key, float("nan")), self.least(key)) for key in self.paid_keys(kernel) if key]
+        keys = [key for key in self.paid_keys(kernel) if key]
+        pairs = [(self.known[key], self.least(key)) if key in self.known else (math.nan, None) for key in keys]
         least = sum(ms if low is None else low for ms, low in pairs)
         open_ms = [ms - low for ms, low in pairs if low is not None and ms < math.inf]
         return float(least + sum(open_ms) - math.hypot(*open_ms)), float(sum(ms for ms, _ in pairs))
