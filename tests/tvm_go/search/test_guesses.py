@@ -69,12 +69,15 @@ def test_the_best_plan_was_measured_whatever_was_predicted(name: str, error: flo
 def test_what_an_oracle_guessed_for_another_problem_is_not_known_to_this_one() -> None:
     first, oracle = problem_of(0.1)
     apart = np.arange(first.graph.num_ops, dtype=np.int32)
-    assert np.isfinite(first.expected(apart))
+    wide = legalize(first.graph, np.ones(first.graph.num_edges, dtype=np.int64), rule_set("wide"))
+    assert first.expected(wide) < first.default_ms
     second = Problem(
         first.graph, first.default, first.rules, oracle, Budget(kernels=120), confirm=oracle.confirm, least=oracle.least
     )
-    assert np.isnan(second.known_cost(apart))
+    second.cost_default()
     assert np.isfinite(second.expected(apart))
+    assert np.isnan(second.known_cost(wide))
+    assert np.isfinite(second.expected(wide))
 
 
 def test_what_may_be_the_best_is_measured_and_nothing_else() -> None:
