@@ -54,12 +54,16 @@ bench: venv
 	$(BIN)/python -m benchmarks.fusion
 	$(BIN)/python -m benchmarks.end_to_end
 	$(BIN)/python -m benchmarks.cost_model
+	$(BIN)/python -m benchmarks.fewer_measurements
+	$(BIN)/python -m benchmarks.whole_from_kernels --budget 0
 	$(BIN)/python -m benchmarks.dnn_partitioning
+	$(BIN)/python -m benchmarks.dnn_partitioning --objective throughput --strategy go
 	$(BIN)/python -m benchmarks.placement
 	$(BIN)/python -m benchmarks.simulate
 	$(BIN)/python -m benchmarks.schedule
 	$(BIN)/python -m benchmarks.viewer
 	$(BIN)/python -m benchmarks.devices
 	$(BIN)/python -m benchmarks.zero_shot
+	$(BIN)/python -m benchmarks.zero_shot_kernels
 	$(BIN)/python -m benchmarks.joint_tasks
 	$(BIN)/python -m benchmarks.policy_scale

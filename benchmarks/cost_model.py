@@ -26,6 +26,7 @@ from benchmarks import cost_model_plots
 from benchmarks.collect_kernels import SHIPPED, plans_file, plans_of
 from benchmarks.cost_model_ways import WAYS, Fit
 from benchmarks.own_process import CORES
+from benchmarks.ship_records import MODELS as MEASURED
 from cost_model.dataset import COLUMNS, Dataset, dataset
 from cost_model.features import FEATURES, Floats
 from tuning_logs.files import kernels_of
@@ -142,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("log", nargs="?", type=Path, default=SHIPPED, help="default: what ships")
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument(
-        "--models", nargs="+", metavar="MODEL", help="to leave out; default: all of the log, one by one"
+        "--models", nargs="+", metavar="MODEL", help="to leave out, one by one; default: those of the README, else all"
     )
     parser.add_argument("--leave-out", choices=("model", "target"), default="model")
     parser.add_argument("--folder", type=Path, help="keeps what was predicted, to go on from")
@@ -164,7 +165,8 @@ def compare(args: argparse.Namespace) -> None:
         unknown = sorted(set(args.models or ()) - plans.keys())
         if unknown:
             raise LogError(f"{plans_file(args.log)} has no plans of {unknown[0]}; it has {', '.join(plans)}")
-        plans = {name: own for name, own in plans.items() if name in (args.models or plans)}
+        names = args.models or (MEASURED if args.log == SHIPPED else plans)
+        plans = {name: own for name, own in plans.items() if name in names}
         splits = {name: split(data, name, own) for name, own in plans.items()}
     else:
         splits = split_by_target(data)
