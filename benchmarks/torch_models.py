@@ -71,8 +71,10 @@ def load(name: str, rng: np.random.Generator) -> TorchModel:
 
         with torch.random.fork_rng():
             torch.manual_seed(int(rng.integers(2**31)))
+            made: torch.nn.Module
             if is_drawn(name):
-                made, shape = drawn_nets.net(int(name.removeprefix(_DRAWN)))
+                made = net = drawn_nets.net(int(name.removeprefix(_DRAWN)))
+                shape = net.shape
             else:
                 made = small_nets.net(name) if name in SMALL else mixed_nets.net(name)
                 shape = {**SMALL, **MIXED}[name]

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.drawn_nets.dice import Dice, Drawn
-from benchmarks.drawn_nets.images import branches, convolutions, grouped, hourglass, permuted
-from benchmarks.drawn_nets.rows import attention, formulas, perceptron, recurrent, waves
+from benchmarks.drawn_nets.images import Branches, Hourglass, Permuted, convolutions, grouped
+from benchmarks.drawn_nets.rows import Attention, Formulas, Recurrent, Waves, perceptron
 
 FAMILIES: tuple[Callable[[Dice], Drawn], ...] = (
-    convolutions, attention, recurrent, grouped, perceptron, branches, formulas, waves, permuted, hourglass,
+    convolutions, Attention, Recurrent, grouped, perceptron, Branches, Formulas, Waves, Permuted, Hourglass,
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,10 +23,9 @@ ACTIVATIONS: tuple[Step, ...] = (
 )  # fmt: skip
 
 
-class Drawn(NamedTuple):
-    """A net, and the shape of its only input."""
+class Drawn(nn.Module):
+    """A net that knows the shape of its only input."""
 
-    module: nn.Module
     shape: tuple[int, ...]
 
 
@@ -43,11 +42,12 @@ class Dice:
         return bool(self.rng.random() < share)
 
 
-class Chain(nn.Module):
+class Chain(Drawn):
     """Layers and functions one after the other; where shapes allow, with a way around each block."""
 
-    def __init__(self, blocks: Sequence[tuple[list[nn.Module], Step]], around: bool = False) -> None:
+    def __init__(self, blocks: Sequence[tuple[list[nn.Module], Step]], around: bool, shape: tuple[int, ...]) -> None:
         super().__init__()
+        self.shape = shape
         self.blocks = nn.ModuleList(nn.Sequential(*layers) for layers, _ in blocks)
         self.steps = [step for _, step in blocks]
         self.around = around

@@ -23,7 +23,7 @@ def convolutions(dice: Dice) -> Drawn:
             layers.append(nn.BatchNorm2d(after))
         blocks.append((layers, act))
         channels = after
-    return Drawn(Chain(blocks, around=dice.maybe()), shape)
+    return Chain(blocks, dice.maybe(), shape)
 
 
 def grouped(dice: Dice) -> Drawn:
@@ -38,10 +38,10 @@ def grouped(dice: Dice) -> Drawn:
         between = dice.one((wide, groups))
         blocks.append(([nn.Conv2d(wide, wide, window, padding=window // 2, groups=between), nn.BatchNorm2d(wide)], act))
         blocks.append(([nn.Conv2d(wide, channels, 1, groups=many)], _shuffled(groups) if dice.maybe() else _same))
-    return Drawn(Chain(blocks, around=dice.maybe()), (1, channels, side, side))
+    return Chain(blocks, dice.maybe(), (1, channels, side, side))
 
 
-class Branches(nn.Module):
+class Branches(Drawn):
     """Branches of convolutions and pools that are concatenated, as in Inception and DenseNet."""
 
     def __init__(self, dice: Dice) -> None:
@@ -65,6 +65,7 @@ class Branches(nn.Module):
                 )
             )
             channels = sum(widths) + (channels if self.dense else 0)
+        self.shape = (1, self.channels, self.side, self.side)
 
     def forward(self, data: torch.Tensor) -> torch.Tensor:
         for block in self.blocks:
@@ -73,13 +74,7 @@ class Branches(nn.Module):
         return functional.adaptive_avg_pool2d(data, 1)
 
 
-def branches(dice: Dice) -> Drawn:
-    """A net of branches."""
-    made = Branches(dice)
-    return Drawn(made, (1, made.channels, made.side, made.side))
-
-
-class Hourglass(nn.Module):
+class Hourglass(Drawn):
     """Down, up, and across, as in U-Net."""
 
     def __init__(self, dice: Dice) -> None:
@@ -92,6 +87,7 @@ class Hourglass(nn.Module):
         self.up = nn.ConvTranspose2d(wide, wide, 2, stride=2) if self.transposed else nn.Conv2d(wide, wide, 1)
         self.last = nn.Conv2d(wide + self.channels, dice.one(CHANNELS[:8]), 3, padding=1)
         self.act, self.mode = dice.one(ACTIVATIONS), dice.one(("nearest", "bilinear"))
+        self.shape = (1, self.channels, self.side, self.side)
 
     def forward(self, data: torch.Tensor) -> torch.Tensor:
         low = self.act(self.inner(self.act(self.down(data))))
@@ -101,13 +97,7 @@ class Hourglass(nn.Module):
         return torch.sigmoid(self.last(torch.cat([data, self.act(high)], dim=1)))
 
 
-def hourglass(dice: Dice) -> Drawn:
-    """A net that keeps the size of its image."""
-    made = Hourglass(dice)
-    return Drawn(made, (1, made.channels, made.side, made.side))
-
-
-class Permuted(nn.Module):
+class Permuted(Drawn):
     """Wide depthwise windows, channels last for dense layers, as in ConvNeXt and mixers."""
 
     def __init__(self, dice: Dice) -> None:
@@ -120,6 +110,7 @@ class Permuted(nn.Module):
         self.down = nn.Linear(self.up.out_features, self.channels)
         self.across = nn.Linear(self.side**2, self.side**2) if dice.maybe(0.4) else None
         self.act = dice.one(ACTIVATIONS)
+        self.shape = (1, self.channels, self.side, self.side)
 
     def forward(self, data: torch.Tensor) -> torch.Tensor:
         rows = self.norm(self.spread(data).permute(0, 2, 3, 1))
@@ -127,12 +118,6 @@ class Permuted(nn.Module):
         if self.across is not None:
             data = data + self.across(data.flatten(2)).reshape(data.shape)
         return data.mean(dim=(2, 3))
-
-
-def permuted(dice: Dice) -> Drawn:
-    """A block that changes layouts."""
-    made = Permuted(dice)
-    return Drawn(made, (1, made.channels, made.side, made.side))
 
 
 def _same(data: torch.Tensor) -> torch.Tensor:

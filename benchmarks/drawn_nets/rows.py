@@ -9,7 +9,7 @@ from torch.nn import functional
 from benchmarks.drawn_nets.dice import ACTIVATIONS, CHANNELS, ROWS, WIDTHS, Chain, Dice, Drawn, Step
 
 
-class Attention(nn.Module):
+class Attention(Drawn):
     """Self-attention with a feed-forward layer, normalised before or after, as in BERT, GPT and ViT."""
 
     def __init__(self, dice: Dice) -> None:
@@ -22,6 +22,7 @@ class Attention(nn.Module):
         self.up = nn.Linear(width, dice.one((2, 3, 4)) * width)
         self.down = nn.Linear(self.up.out_features, width)
         self.causal, self.batch, self.width = dice.maybe(), dice.one((1, 1, 2)), width
+        self.shape = (self.batch, self.rows, self.width)
 
     def forward(self, data: torch.Tensor) -> torch.Tensor:
         for norm, step in zip(self.norms, (self._attend, self._feed), strict=True):
@@ -43,13 +44,7 @@ class Attention(nn.Module):
         return self.down(self.act(self.up(data)))
 
 
-def attention(dice: Dice) -> Drawn:
-    """One or two layers of a transformer."""
-    made = Attention(dice)
-    return Drawn(made, (made.batch, made.rows, made.width))
-
-
-class Recurrent(nn.Module):
+class Recurrent(Drawn):
     """Steps of an LSTM, a GRU or a plain recurrent net, unrolled."""
 
     def __init__(self, dice: Dice) -> None:
@@ -59,6 +54,7 @@ class Recurrent(nn.Module):
         self.enter = nn.Linear(self.width, self.gates * self.cells)
         self.keep = nn.Linear(self.cells, self.gates * self.cells, bias=dice.maybe())
         self.joined, self.peep = dice.maybe(), dice.maybe(0.3)
+        self.shape = (dice.one((3, 4, 6)), dice.one((1, 1, 2, 5, 8, 16)), self.width)
 
     def forward(self, steps: torch.Tensor) -> torch.Tensor:
         state = memory = torch.zeros(steps.shape[1], self.cells)
@@ -80,12 +76,6 @@ class Recurrent(nn.Module):
         return torch.stack(states) if self.joined else state
 
 
-def recurrent(dice: Dice) -> Drawn:
-    """A recurrent net over three to six steps."""
-    made = Recurrent(dice)
-    return Drawn(made, (dice.one((3, 4, 6)), dice.one((1, 1, 2, 5, 8, 16)), made.width))
-
-
 def perceptron(dice: Dice) -> Drawn:
     """Dense layers with normalisation or without."""
     width, rows = dice.one(WIDTHS), dice.one(ROWS)
@@ -100,10 +90,10 @@ def perceptron(dice: Dice) -> Drawn:
             layers.append(nn.Softmax(dim=1))
         blocks.append((layers, act))
         width = after
-    return Drawn(Chain(blocks, around=dice.maybe()), shape)
+    return Chain(blocks, dice.maybe(), shape)
 
 
-class Waves(nn.Module):
+class Waves(Drawn):
     """Gated dilated convolutions in one dimension."""
 
     def __init__(self, dice: Dice) -> None:
@@ -118,6 +108,7 @@ class Waves(nn.Module):
         )
         self.mix = nn.ModuleList(nn.Conv1d(self.channels, self.channels, 1) for _ in pairs)
         self.gated = dice.maybe(0.7)
+        self.shape = (1, self.channels, self.length)
 
     def forward(self, data: torch.Tensor) -> torch.Tensor:
         for block, (size, step) in enumerate(zip(self.windows, self.dilations, strict=True)):
@@ -129,13 +120,7 @@ class Waves(nn.Module):
         return data
 
 
-def waves(dice: Dice) -> Drawn:
-    """A net over a signal."""
-    made = Waves(dice)
-    return Drawn(made, (1, made.channels, made.length))
-
-
-class Formulas(nn.Module):
+class Formulas(Drawn):
     """Elementwise functions, broadcasts and reductions in random order."""
 
     functions: tuple[Step, ...] = (
@@ -153,6 +138,7 @@ class Formulas(nn.Module):
             )
             for _ in range(12)
         ]
+        self.shape = (self.rows, self.columns)
 
     def forward(self, data: torch.Tensor) -> torch.Tensor:
         known = [torch.sigmoid(data) + 0.1]
@@ -173,9 +159,3 @@ class Formulas(nn.Module):
                     made = one / (other.amax(dim=1, keepdim=True) + 1.0)
             known.append(torch.sigmoid(made) + 0.1)
         return torch.stack([known[-1], known[4]])
-
-
-def formulas(dice: Dice) -> Drawn:
-    """A formula over a matrix."""
-    made = Formulas(dice)
-    return Drawn(made, (made.rows, made.columns))
