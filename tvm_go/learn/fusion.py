@@ -136,6 +136,16 @@ def improved(
     lost_ms : float64 [U]
         What each change of one decision more would lose, 0 if nothing.
     """
+    here, here_ms, values = _descended(start, evaluate, neighbours, rng)
+    if values is None:
+        values = evaluate(here ^ np.eye(len(here), dtype=np.int64))
+    return here, here_ms, np.maximum(np.where(np.isfinite(values), values, 2 * here_ms) - here_ms, 0.0)
+
+
+def _descended(
+    start: Int64, evaluate: Evaluate, neighbours: Int64, rng: np.random.Generator
+) -> tuple[Int64, float, Floats | None]:
+    """As `improved`; last, what each change of one decision more takes, if that is known."""
     here, here_ms = start, float(evaluate(start[None])[0])
     each = np.eye(len(start), dtype=np.int64)
     for _ in range(_PASSES):
@@ -147,10 +157,8 @@ def improved(
             both = each[pairs[:, 0]] | each[pairs[:, 1]]
             here, here_ms = taken(here, here_ms, both, evaluate(here ^ both), evaluate)
         if here_ms >= before_ms:
-            break
-    else:
-        values = evaluate(here ^ each)
-    return here, here_ms, np.maximum(np.where(np.isfinite(values), values, 2 * here_ms) - here_ms, 0.0)
+            return here, here_ms, values
+    return here, here_ms, None
 
 
 def taken(here: Int64, here_ms: float, changes: Int64, values: Floats, evaluate: Evaluate) -> tuple[Int64, float]:
@@ -192,17 +200,10 @@ def likely_plans(policy: Policy, graph: GraphInput, generator: torch.Generator) 
     return np.array([plan for i, plan in enumerate(plans) if not any(np.array_equal(plan, one) for one in plans[:i])])
 
 
-def corrected(plans: Int64, evaluate: Evaluate) -> Int64:
+def corrected(plans: Int64, evaluate: Evaluate, rng: np.random.Generator) -> Int64:
     """The best of some plans, int64 [B, U], with single decisions changed as long as that gains: int64 [U]."""
-    values = evaluate(plans)
-    here, here_ms = plans[int(np.argmin(values))], float(values.min())
-    each = np.eye(plans.shape[1], dtype=np.int64)
-    for _ in range(_PASSES):
-        before_ms = here_ms
-        here, here_ms = taken(here, here_ms, each, evaluate(here ^ each), evaluate)
-        if here_ms >= before_ms:
-            break
-    return here
+    best = plans[int(np.argmin(evaluate(plans)))]
+    return _descended(best, evaluate, np.empty((0, 2), dtype=np.int64), rng)[0]
 
 
 def imitation_loss(policy: Policy, lessons: Sequence[FusionLesson], generator: torch.Generator) -> torch.Tensor:

@@ -109,5 +109,5 @@ def zero_shot(policy: Policy, problem: Problem, graph: GraphInput, rng: np.rando
     choices = choices_of(graph)
     plans = likely_plans(policy, graph, generator)
     if problem.predicts():
-        plans = np.concatenate([plans, corrected(plans, expecting(problem, choices))[None]])
+        plans = np.concatenate([plans, corrected(plans, expecting(problem, choices), rng)[None]])
     evaluator(problem, choices)(plans)

@@ -154,12 +154,13 @@ def test_likely_plans_differ_and_the_likeliest_is_first(trained: Policy, lessons
 
 
 def test_the_best_of_some_plans_is_corrected_where_single_decisions_gain(lessons: list[FusionLesson]) -> None:
+    rng = np.random.default_rng(3)
     wanted = np.random.default_rng(0).integers(2, size=12)
     plans = np.random.default_rng(1).integers(2, size=(3, 12))
-    assert corrected(plans, lambda merges: 1.0 + (merges != wanted).sum(axis=1)).tolist() == wanted.tolist()
+    assert corrected(plans, lambda merges: 1.0 + (merges != wanted).sum(axis=1), rng).tolist() == wanted.tolist()
     lesson = lessons[0]
     plans = np.random.default_rng(2).integers(2, size=(3, len(lesson.target)))
-    before, after = lesson.evaluate(plans).min(), lesson.evaluate(corrected(plans, lesson.evaluate)[None])[0]
+    before, after = lesson.evaluate(plans).min(), lesson.evaluate(corrected(plans, lesson.evaluate, rng)[None])[0]
     assert lesson.target_ms <= after < before
 
 
