@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.joint_graphs import FOLDER, Graph
-from benchmarks.joint_tasks import POLICY, Case, Effort, Stage, draw_cases, models_of, planned_by, trained
+from benchmarks.joint_tables import geomean
+from benchmarks.joint_tasks import POLICY, Case, Effort, Stage, both_cases, models_of, planned_by, trained
 from tvm_go.learn.plan_lessons import TASKS
 from tvm_go.policy import PolicyConfig
 
@@ -57,8 +58,7 @@ def rows_of(
     seed: int, learned: Sequence[Graph], held_out: Sequence[Graph], effort: Effort, parts: Sequence[str]
 ) -> Iterator[Row]:
     """Train without each part, and plan what was left out."""
-    cases = draw_cases(learned, effort.train_cases, np.random.default_rng([seed, 1]))
-    tests = draw_cases(held_out, effort.test_cases * len(held_out), np.random.default_rng([seed, 2]))
+    cases, tests = both_cases(seed, learned, held_out, effort)
     default_ms = [case.frame.planned.milliseconds(case.default) for case in tests]
     for part in parts:
         stage = stage_without(part, cases, effort, seed)
@@ -77,7 +77,7 @@ def table_of(rows: Sequence[Row], budgets: Sequence[int]) -> Table:
     table = Table("", *(f"{budget} evaluations" for budget in budgets), title="default / found")
     for part in dict.fromkeys(row.part for row in rows):
         own = [row.speed_ups for row in rows if row.part == part]
-        means = [np.exp(np.mean(np.log(np.concatenate(each)))) for each in zip(*own, strict=True)]
+        means = [geomean(np.concatenate(each)) for each in zip(*own, strict=True)]
         table.add_row(part, *(f"{mean:.3f}" for mean in means))
     return table
 

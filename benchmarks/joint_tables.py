@@ -50,8 +50,8 @@ def tables(rows: Sequence[Row], budgets: Sequence[int]) -> tuple[Table, Table, T
         ratio = speed_ups(rows, COLUMNS[4], place) / speed_ups(rows, COLUMNS[2], place)
         means.add_row(
             str(budget),
-            *(f"{_geomean(speed_ups(rows, column, place)):.3f}" for column in COLUMNS),
-            f"{_geomean(ratio):.3f}",
+            *(f"{geomean(speed_ups(rows, column, place)):.3f}" for column in COLUMNS),
+            f"{geomean(ratio):.3f}",
             "{:.3f} .. {:.3f}".format(*_interval(ratio)),
             f"{(ratio > 1.001).sum()}, {(ratio < 0.999).sum()} of {len(ratio)}",
         )
@@ -61,17 +61,18 @@ def tables(rows: Sequence[Row], budgets: Sequence[int]) -> tuple[Table, Table, T
     )
     for model in dict.fromkeys(row.model for row in rows):
         own = [row for row in rows if row.model == model]
-        quick = _geomean(np.array([row.default_ms / row.quick_ms for row in own]))
-        cells = (f"{_geomean(speed_ups(own, column, place)):.3f}" for column in COLUMNS)
+        quick = geomean(np.array([row.default_ms / row.quick_ms for row in own]))
+        cells = (f"{geomean(speed_ups(own, column, place)):.3f}" for column in COLUMNS)
         by_model.add_row(model, str(len(own)), f"{quick:.3f}", *cells)
     worth = Table("without the decisions of", "longer", "cases by 1 % or more", title="the last plans of all together")
     for task in TASKS:
         ratio = np.array([row.without_ms[task] / row.ms[COLUMNS[4]][-1] for row in rows])
-        worth.add_row(task, f"{_geomean(ratio):.3f}", f"{(ratio >= 1.01).sum()} of {len(ratio)}")
+        worth.add_row(task, f"{geomean(ratio):.3f}", f"{(ratio >= 1.01).sum()} of {len(ratio)}")
     return means, by_model, worth
 
 
-def _geomean(ratios: np.typing.NDArray[np.float64]) -> float:
+def geomean(ratios: np.typing.NDArray[np.float64]) -> float:
+    """Geometric mean."""
     return float(np.exp(np.mean(np.log(ratios))))
 
 
@@ -89,7 +90,7 @@ def plot(path: Path, rows: Sequence[Row], budgets: Sequence[int]) -> None:
     figure = Figure(figsize=(6.5, 4), layout="constrained")
     axes = figure.subplots()
     for column, style in zip(COLUMNS, ("C0:", "C1:", "C0-", "C2-", "C1-"), strict=True):
-        means = [_geomean(speed_ups(rows, column, place)) for place in range(len(budgets))]
+        means = [geomean(speed_ups(rows, column, place)) for place in range(len(budgets))]
         axes.plot(budgets, means, style, marker="o", label=column)
     axes.set(xscale="log", xlabel="evaluations", ylabel="default / found, geomean")
     axes.set_xticks(budgets, labels=[str(budget) for budget in budgets], minor=False)

@@ -124,6 +124,16 @@ def draw_cases(graphs: Sequence[Graph], count: int, rng: np.random.Generator) ->
     return cases
 
 
+def both_cases(
+    seed: int, learned: Sequence[Graph], held_out: Sequence[Graph], effort: Effort
+) -> tuple[list[Case], list[Case]]:
+    """Cases to learn from, and those of the models that were left out."""
+    return (
+        draw_cases(learned, effort.train_cases, np.random.default_rng([seed, 1])),
+        draw_cases(held_out, effort.test_cases * len(held_out), np.random.default_rng([seed, 2])),
+    )
+
+
 def _case(model: str, planned: PlannedGraph, rng: np.random.Generator) -> Case:
     placements = [np.full(planned.num_ops, device) for device in range(planned.machine.num_devices)]
     whole = planned.default_plan(placements[0], _DEFAULT_LEVEL)
@@ -167,7 +177,7 @@ def rows_of(
     A quarter of the cases is what each of the four policies of one task learns from, in a quarter of the steps; or all,
     if they are to learn in full.
     """
-    cases = draw_cases(learned, effort.train_cases, np.random.default_rng([seed, 1]))
+    cases, tests = both_cases(seed, learned, held_out, effort)
     share = 1 if in_full else len(TASKS)
     all_tasks = trained(TASKS, cases, effort, effort.steps, seed)
     sequence = [
@@ -182,9 +192,7 @@ def rows_of(
         (COLUMNS[3], sequence, True),
         (COLUMNS[4], [all_tasks], False),
     ]
-    for number, case in enumerate(
-        draw_cases(held_out, effort.test_cases * len(held_out), np.random.default_rng([seed, 2]))
-    ):
+    for number, case in enumerate(tests):
         found = {
             column: [planned_by(case, stages, budget, number, in_turns=turns) for budget in effort.budgets]
             for column, stages, turns in ways
