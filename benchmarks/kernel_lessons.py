@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.collect_kernels import SHIPPED, TARGET
 from benchmarks.zoo import load
 from relay_passes.targets import as_target
 from tuning_logs.files import write_whole
@@ -65,6 +67,20 @@ def cases_of(name: str, forms: int, folder: Path, target: str) -> list[Case]:
     rows = json.loads(path.read_text())
     kept = [Form(from_json(row["graph"]), unpacked(row["default"]).astype(np.int32)) for row in rows]
     return [Case(f"{name}.{i}", form) for i, form in enumerate(kept)]
+
+
+def add_arguments(parser: argparse.ArgumentParser, forms: int) -> None:
+    """Options for what is learned from, and by which times; ``forms`` is the default of one of them."""
+    parser.add_argument("--forms", type=int, default=forms, help="random forms of each model (%(default)s)")
+    parser.add_argument("--target", default=TARGET, help="of these times; default: that of the log that ships")
+    parser.add_argument("--logs", type=Path, nargs="+", default=[SHIPPED], help="of kernels; the first with the probes")
+    parser.add_argument("--graphs", type=Path, default=Path("build/graphs"), help="folder that keeps prepared models")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def times_of(args: argparse.Namespace) -> ExpectedTimes:
+    """What kernels take on a target, by logs and the cost model that ships."""
+    return ExpectedTimes.read(as_target(args.target), args.logs)
 
 
 def lessons_of(

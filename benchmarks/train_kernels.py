@@ -16,19 +16,13 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from benchmarks.collect_kernels import SHIPPED as LOG
-from benchmarks.collect_kernels import TARGET
-from benchmarks.kernel_lessons import MODELS, Case, cases_of, lessons_of
-from relay_passes.targets import as_target
-from tvm_go.expected_times import ExpectedTimes
+from benchmarks.kernel_lessons import MODELS, Case, add_arguments, cases_of, lessons_of, times_of
 from tvm_go.learn.fusion import FusionLesson
 from tvm_go.learn.fusion_training import train_fusion
 from tvm_go.learn.run import RunOptions
 from tvm_go.policy import Checkpoint, Policy, save_policy
 from tvm_go.search.go import SHIPPED
 from tvm_go.training_fusion import POLICY, TRAINING
-
-GRAPHS = Path("build/graphs")
 
 
 def trained(
@@ -55,11 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", default=MODELS, metavar="MODEL", help=f"default: {', '.join(MODELS)}")
     parser.add_argument("--minutes", type=float, default=10.0, help="of training at most, after preparing (10)")
-    parser.add_argument("--forms", type=int, default=4, help="random forms of each model, beside the usual two (4)")
-    parser.add_argument("--target", default=TARGET, help="default: that of the log that ships")
-    parser.add_argument("--logs", type=Path, nargs="+", default=[LOG], help="of kernels; the first with the probes")
-    parser.add_argument("--graphs", type=Path, default=GRAPHS, help="folder that keeps prepared models")
-    parser.add_argument("--seed", type=int, default=0)
+    add_arguments(parser, forms=4)
     parser.add_argument("--resume", action="store_true", help="go on with the run in the output folder")
     parser.add_argument("-o", "--output", type=Path, default=Path("kernels-policy"), help="folder of the run")
     parser.add_argument("--ship", action="store_true", help=f"write {SHIPPED.name} where strategy go looks as well")
@@ -73,7 +63,7 @@ def main() -> None:
     def tell(lesson: FusionLesson) -> None:
         console.print(f"{lesson.name}: default / best known {lesson.reference_ms / lesson.target_ms:.3f}")
 
-    lessons = lessons_of(cases, ExpectedTimes.read(as_target(args.target), args.logs), args.seed, tell)
+    lessons = lessons_of(cases, times_of(args), args.seed, tell)
     args.output.mkdir(parents=True, exist_ok=True)
     policy, record = trained(cases, lessons, args.minutes, args.seed, folder=args.output, resume=args.resume)
     for path in (args.output / "policy.pt", *((SHIPPED,) if args.ship else ())):

@@ -25,10 +25,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.collect_kernels import SHIPPED as LOG
-from benchmarks.collect_kernels import TARGET
-from benchmarks.kernel_lessons import FAMILIES, MODELS, Case, cases_of, lessons_of
-from benchmarks.train_kernels import GRAPHS, trained
+from benchmarks.kernel_lessons import FAMILIES, MODELS, Case, add_arguments, cases_of, lessons_of, times_of
+from benchmarks.train_kernels import trained
 from benchmarks.zoo import load
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
@@ -182,15 +180,11 @@ def main() -> None:
     parser.add_argument("--held-out", nargs="+", default=HELD_OUT, choices=list(FAMILIES), metavar="FAMILY")
     parser.add_argument("--measure", nargs="+", default=(), choices=MODELS, metavar="MODEL")
     parser.add_argument("--per-unit", type=float, default=3.0, help="kernels, beyond the default's, per decision (3)")
-    parser.add_argument("--forms", type=int, default=0, help="random forms of each model to learn from as well (0)")
-    parser.add_argument("--target", default=TARGET, help="of what is expected; default: that of the log that ships")
-    parser.add_argument("--logs", type=Path, nargs="+", default=[LOG], help="of kernels; the first with the probes")
-    parser.add_argument("--graphs", type=Path, default=GRAPHS, help="folder that keeps prepared models")
-    parser.add_argument("--seed", type=int, default=0)
+    add_arguments(parser, forms=0)
     parser.add_argument("--json", action="store_true", help="one object for each model instead of a table")
     args = parser.parse_args()
     cases = [case for name in MODELS for case in cases_of(name, args.forms, args.graphs, args.target)]
-    times = ExpectedTimes.read(as_target(args.target), args.logs)
+    times = times_of(args)
     lessons = lessons_of(cases, times, args.seed)
     if args.measure:
         title, found = "measured", measured_rows(cases, lessons, times, args.measure, args.per_unit, args.seed)
