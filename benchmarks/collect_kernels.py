@@ -1,9 +1,9 @@
 """Measure kernels of the benchmark models by random plans: `python -m benchmarks.collect_kernels [MODEL...]`.
 
 Goes on from its log when it is called again. Writes which kernels each plan has beside the log: `benchmarks.cost_model`
-learns from both. With ``--drawn`` nets of `benchmarks.drawn_nets` are measured instead; one learns from them, but does
-not leave them out to test, so their plans are not kept. What ships (``--ship``) are the log and the plans, compressed,
-and the cost model that was learned from the log.
+learns from both. With ``--drawn`` or ``--published`` nets of `benchmarks.drawn_nets` or `benchmarks.published_nets` are
+measured instead; one learns from them, but does not leave them out to test, so their plans are not kept. What ships
+(``--ship``) are the log and the plans, compressed, and the cost model that was learned from the log.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def main() -> None:
     """Collect, and write what ships."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=MODELS, metavar="MODEL", help=", ".join(ALL_NAMES))
-    parser.add_argument("--drawn", type=int, nargs=2, metavar=("FIRST", "END"), help="nets drawn at random instead")
+    for kind, what in zip(torch_models.NUMBERED, ("nets drawn at random", "small published nets"), strict=True):
+        parser.add_argument(f"--{kind}", type=int, nargs=2, metavar=("FIRST", "END"), help=f"{what} instead")
     parser.add_argument(
         "--kernels", type=int, default=400, help="distinct kernels of each at least; default: %(default)s"
     )
@@ -84,7 +85,9 @@ def main() -> None:
     log = TuningLog(args.log)
     log.ensure_writable()
     console = Console(width=160)
-    names = args.models if args.drawn is None else [torch_models.drawn(number) for number in range(*args.drawn)]
+    wanted = {kind: getattr(args, kind) for kind in torch_models.NUMBERED}
+    numbered = [f"{kind}_{number}" for kind, numbers in wanted.items() if numbers for number in range(*numbers)]
+    names = numbered or args.models
     models = {}
     for name in names:
         model = load(name)
@@ -97,7 +100,7 @@ def main() -> None:
     found = collect_into(
         log, models, target, kernels=args.kernels, plans=args.plans, seconds=args.seconds, on_plans=tell
     )
-    if args.drawn is None:
+    if not numbered:
         remember(plans_file(args.log), {name: one.plans for name, one in found.items()})
     records = log.kernel_records
     console.print(f"{args.log}: {len({record.key for record in records})} kernels, {len(records)} measurements")

@@ -27,7 +27,9 @@ SMALL: dict[str, tuple[int, ...]] = {
 MIXED: dict[str, tuple[int, ...]] = {"crnn": (1, 1, 32, 100), "centernet": (1, 3, 128, 128)}
 """Nets of `benchmarks.mixed_nets`, likewise."""
 
-_DRAWN = "drawn_"
+NUMBERED = ("drawn", "published")
+"""Nets without end, each named by its number, `drawn_0`: of `benchmarks.drawn_nets` and `benchmarks.published_nets`."""
+
 _SEQUENCE = 128
 _VOCABULARY = 1000
 
@@ -41,7 +43,7 @@ class TorchModel:
 
 
 def load(name: str, rng: np.random.Generator) -> TorchModel:
-    """Return one of `NAMES`, `SMALL` or `MIXED`, or a drawn net, with weights drawn by `rng`.
+    """Return one of `NAMES`, `SMALL` or `MIXED`, or a numbered net, with weights drawn by `rng`.
 
     bert2
         BERT encoder: 2 layers, hidden size 256, 4 heads, sequence 128; as all that follow, to the last hidden state
@@ -66,19 +68,17 @@ def load(name: str, rng: np.random.Generator) -> TorchModel:
 
         samples = {key: rng.standard_normal(shape, np.float32) for key, shape in SHAPES.items()}
         return TorchModel(SeaWater().eval(), {key: torch.from_numpy(value) for key, value in samples.items()})
-    if name in SMALL or name in MIXED or is_drawn(name):
-        from benchmarks import drawn_nets, mixed_nets, small_nets
+    if name in SMALL or name in MIXED or is_numbered(name):
+        from benchmarks import drawn_nets, mixed_nets, published_nets, small_nets
 
         with torch.random.fork_rng():
             torch.manual_seed(int(rng.integers(2**31)))
-            made: torch.nn.Module
-            if is_drawn(name):
-                made = net = drawn_nets.net(int(name.removeprefix(_DRAWN)))
-                shape = net.shape
-            else:
-                made = small_nets.net(name) if name in SMALL else mixed_nets.net(name)
-                shape = {**SMALL, **MIXED}[name]
-            return TorchModel(made.eval(), {"data": torch.randn(shape)})
+            if not is_numbered(name):
+                net = small_nets.net(name) if name in SMALL else mixed_nets.net(name)
+                return TorchModel(net.eval(), {"data": torch.randn({**SMALL, **MIXED}[name])})
+            kind, number = name.split("_")
+            numbered = (drawn_nets if kind == "drawn" else published_nets).net(int(number))
+            return TorchModel(numbered.eval(), {"data": numbered.sample()})
     if name not in NAMES:
         raise ValueError(f"no PyTorch model {name!r}; there are {', '.join((*NAMES, *SMALL, *MIXED))}")
     module = _transformer(name, rng)
@@ -88,14 +88,10 @@ def load(name: str, rng: np.random.Generator) -> TorchModel:
     return TorchModel(module, {"input_ids": ids, "attention_mask": torch.ones_like(ids)})
 
 
-def drawn(number: int) -> str:
-    """Name of a net of `benchmarks.drawn_nets`: `drawn_0`, `drawn_1`, and so on without end."""
-    return f"{_DRAWN}{number}"
-
-
-def is_drawn(name: str) -> bool:
-    """Whether a name is one of those."""
-    return name.startswith(_DRAWN) and name.removeprefix(_DRAWN).isdecimal()
+def is_numbered(name: str) -> bool:
+    """Whether a name is of one of `NUMBERED`."""
+    kind, _, number = name.partition("_")
+    return kind in NUMBERED and number.isdecimal()
 
 
 def to_relay(model: TorchModel) -> tuple[tvm.IRModule, dict[str, tvm.nd.NDArray]]:

@@ -54,7 +54,7 @@ class ZooModel:
 
 
 def load(name: str, seed: int = 0) -> ZooModel:
-    """Return one of `ALL_NAMES`, or a net of `benchmarks.drawn_nets`, with weights drawn by `seed`.
+    """Return one of `ALL_NAMES`, or one of `torch_models.NUMBERED`, with weights drawn by `seed`.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def load(name: str, seed: int = 0) -> ZooModel:
         mod, params = relay.frontend.from_onnx(onnx_model(name, seed))
     elif name in RELAY_TESTING:
         mod, params = _relay_testing(name, rng)
-    elif name in _TORCH or torch_models.is_drawn(name):
+    elif name in _TORCH or torch_models.is_numbered(name):
         mod, params = torch_models.to_relay(torch_models.load(name, rng))
     else:
         raise ValueError(f"no model {name!r} in the zoo; there are {', '.join(ALL_NAMES)}")

@@ -137,3 +137,9 @@ def test_a_net_of_every_drawn_family_is_imported_and_is_always_the_same(number: 
     first, again = (zoo.load(f"drawn_{number}").mod for _ in range(2))
     tvm.ir.assert_structural_equal(first, again)
     assert not tvm.ir.structural_equal(first, zoo.load(f"drawn_{number + 10}").mod)
+
+
+@pytest.mark.parametrize("number", [1, 2, 13, 17])
+def test_a_small_published_net_is_imported_and_is_always_the_same(number: int) -> None:
+    first, again = (zoo.load(f"published_{number}").mod for _ in range(2))
+    tvm.ir.assert_structural_equal(first, again)

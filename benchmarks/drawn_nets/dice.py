@@ -28,6 +28,10 @@ class Drawn(nn.Module):
 
     shape: tuple[int, ...]
 
+    def sample(self) -> torch.Tensor:
+        """An input."""
+        return torch.randn(self.shape)
+
 
 class Dice:
     """Draws from what is given, by seed."""
