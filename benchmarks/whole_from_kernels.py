@@ -2,8 +2,9 @@
 
 For the plans of `benchmarks.end_to_end`, which are made where they are missing. The whole, in a process of its own, and
 all kernels one by one are timed in turns, for what shares the machine with us comes and goes. A kernel that is timed
-alone finds its weights in the cache, and nobody walks from kernel to kernel: what these two cost is measured once, on
-chains of softmax and of dense layers, and added. Started again with the same folder, it measures only what is missing.
+alone finds its weights and inputs in the cache, and nobody walks from kernel to kernel. What weights and walking cost
+is measured once, on chains of dense layers and of softmax, and added; so is what values lose that others drove out of
+the cache (`benchmarks.reuse_distance`). Started again with the same folder, it measures only what is missing.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ import tvm_go
 from benchmarks import peers, zoo
 from benchmarks.end_to_end import plan_files
 from benchmarks.own_process import CORES, OwnProcess, Run
+from benchmarks.reuse_distance import lost_ms
 from cost_model.config import MeasureConfig
+from cost_model.dataset import probe_times
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
+from cost_model.probes import measure_probes
 from tuning_logs import TuningLog
 from tuning_logs.files import write_whole
 from tvm_go.arrays import sums
@@ -52,11 +56,24 @@ _FLOAT_BYTES = 4
 
 
 class Parts(NamedTuple):
-    """Of a plan: milliseconds of its kernels, how many there are, and bytes of the constants that they read."""
+    """Of a plan.
+
+    Attributes
+    ----------
+    ms : float
+        Milliseconds of its kernels.
+    kernels : int
+        How many there are.
+    constant_bytes : int
+        Bytes of the constants that they read.
+    distant_ms : float
+        What they lose by values that left the cache since they were touched last.
+    """
 
     ms: float
     kernels: int
     constant_bytes: int
+    distant_ms: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +97,7 @@ class Between:
         known = [0.0, *self.constant_bytes]
         rates = [0.0, *(ms / size for ms, size in zip(self.constant_ms, self.constant_bytes, strict=True))]
         rate = float(np.interp(parts.constant_bytes, known, rates))
-        return parts.ms + parts.kernels * self.launch_ms + parts.constant_bytes * rate
+        return parts.ms + parts.kernels * self.launch_ms + parts.constant_bytes * rate + parts.distant_ms
 
 
 @dataclass(frozen=True)
@@ -104,15 +121,17 @@ class Case:
         model = Model.of_plan(self.model.mod, self.model.params, self.plan)
         os.sched_setaffinity(0, CORES)  # TVM may have bound this thread to one core, which workers would inherit
         with tempfile.TemporaryDirectory() as folder:
-            oracle = KernelOracle(
-                self.plan.target, measurer, TuningLog(Path(folder) / "log.jsonl"), model=self.model.name
-            )
+            log = TuningLog(Path(folder) / "log.jsonl")
+            oracle = KernelOracle(self.plan.target, measurer, log, model=self.model.name)
+            measure_probes(oracle)
+            probes = {name: ms for (_, _, name), ms in probe_times(log.kernel_records).items()}
             keys = problem_of(model, oracle, rule_set(self.plan.rules), Budget()).paid_keys(self.plan.kernel)
             lowering = dict(zip(keys, self.plan.lowering or [TE] * len(keys), strict=True))
             kernels = model.kernels_of(self.plan.kernel, keys)
             oracle.measure(model.flow, model.graph, [(key, kernel, [lowering[key]]) for key, kernel in kernels.items()])
             paid = [key for key in keys if key]
-            return Parts(sum(map(oracle.best_ms, paid)), len(paid), constant_bytes(model.graph))
+            distant_ms = lost_ms(model.graph, self.plan.kernel, probes)
+            return Parts(sum(map(oracle.best_ms, paid)), len(paid), constant_bytes(model.graph), distant_ms)
 
 
 def constant_bytes(graph: OpGraph) -> int:
