@@ -36,6 +36,7 @@ T = TypeVar("T")
 Texts = NDArray[np.str_]
 _RANKS_ONLY = ("ranking",)
 _PLANS = 50
+_OWN_SHARE = 0.25  # of a model's kernels, on a target where it was measured and does not only share some
 _CURVE_SIZES = (250, 500, 1000, 2000, 4000, 8000)
 
 
@@ -58,13 +59,16 @@ def best_of(keys: list[str], ms: Floats) -> dict[str, float]:
 
 
 def split(data: Dataset, name: str, plans: list[list[str]]) -> tuple[Dataset, Dataset]:
-    """What to learn from if a model is left out, and its own kernels, on the target that has most of them.
+    """What to learn from if a model is left out, and its own kernels, on the targets where it was measured.
 
     What it shares with others is not learned from, whatever the target.
     """
     own = np.isin(data.keys, list({key for plan in plans for key in plan}))
-    targets, counts = np.unique(data.targets[own], return_counts=True)
-    return data.take(~own & (data.models != name)), data.take(own & (data.targets == targets[np.argmax(counts)]))
+    least = _OWN_SHARE * len(np.unique(data.keys[own]))
+    here = [
+        one for one in np.unique(data.targets[own]) if len(np.unique(data.keys[own & (data.targets == one)])) >= least
+    ]
+    return data.take(~own & (data.models != name)), data.take(own & np.isin(data.targets, here))
 
 
 def split_by_target(data: Dataset) -> dict[str, tuple[Dataset, Dataset]]:
@@ -172,20 +176,28 @@ def compare(args: argparse.Namespace) -> None:
         splits = split_by_target(data)
     console = Console(width=160)
     predicted: dict[str, dict[str, Floats]] = {way: {} for way in args.ways}  # by way and model left out
-    rows: list[list[tuple[float, float, float]]] = []  # by model left out and way
+    tables: dict[str, dict[str, list[tuple[float, float, float]]]] = {}  # by target tested on, and what was left out
     for name, of_ways in all_predictions(splits, args.ways, args.folder):
-        rows.append([])
+        test = splits[name][1]
         for way, ms in of_ways.items():
             predicted[way][name] = ms
-            rows[-1].append(figures(splits[name][1], ms, plans.get(name, []), has_ms=way not in _RANKS_ONLY))
-            console.print(f"{name}, {way}: {_cell(*rows[-1][-1])}", highlight=False)
-
-    table = Table(title=f"{len(data)} measurements of {len(set(data.keys.tolist()))} kernels", title_justify="left")
-    for column in ("left out", *(f"{way}:\nrank, error, regret" for way in args.ways)):
-        table.add_column(column, justify="left" if column == "left out" else "right")
-    for name, row in zip([*splits, "mean"], [*rows, np.nanmean(rows, axis=0)], strict=True):
-        table.add_row(name, *(_cell(*one) for one in row))
-    console.print(table)
+        for target in np.unique(test.targets).tolist():
+            here = test.targets == target
+            row = [
+                figures(test.take(here), ms[here], plans.get(name, []), has_ms=way not in _RANKS_ONLY)
+                for way, ms in of_ways.items()
+            ]
+            tables.setdefault(target if plans else "each target left out", {})[name] = row
+            for way, one in zip(of_ways, row, strict=True):
+                console.print(f"{name}, {target}, {way}: {_cell(*one)}", highlight=False)
+    console.print(f"{len(data)} measurements of {len(set(data.keys.tolist()))} kernels", highlight=False)
+    for title, rows in tables.items():
+        table = Table(title=title, title_justify="left")
+        for column in ("left out", *(f"{way}:\nrank, error, regret" for way in args.ways)):
+            table.add_column(column, justify="left" if column == "left out" else "right")
+        for name, row in {**rows, "mean": np.nanmean(list(rows.values()), axis=0)}.items():
+            table.add_row(name, *(_cell(*one) for one in row))
+        console.print(table)
     plot(args.plots, {name: test for name, (_, test) in splits.items()}, predicted)
     if args.curve:
         curve = learning_curve(list(splits.values()), _CURVE_SIZES, WAYS["both"])
