@@ -82,8 +82,8 @@ def expecting(problem: Problem, choices: EdgeChoices) -> Evaluate:
     """What an oracle that predicts expects of decisions; nothing is measured."""
 
     def evaluate(merges: Int64) -> Floats:
-        expected = [problem.expected(choices.partition(problem.graph, row, problem.rules)) for row in merges]
-        return np.array(expected, dtype=np.float64)
+        partitions = [choices.partition(problem.graph, row, problem.rules) for row in merges]
+        return np.array(problem.expected_all(partitions), dtype=np.float64)
 
     return evaluate
 

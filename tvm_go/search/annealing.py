@@ -1,6 +1,7 @@
 """Simulated annealing from the default partition: merge or cut one edge, or all edges that are alike.
 
-If that is quicker, it starts from the partition in which neighbouring pointwise kernels are one.
+If that is quicker, it starts from the partition in which neighbouring pointwise kernels are one; where an oracle
+predicts, from the best one that predictions lead to.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from tvm_go.graph import Int32, Pattern
-from tvm_go.legalize import encode, legalize
+from tvm_go.search.foreseen import follow
 from tvm_go.search.problem import Problem
-from tvm_go.search.sites import edge_classes
+from tvm_go.search.sites import edge_classes, moved
 
 _MOVES_PER_BATCH = 8  # measured together, so that the builders have work
 _START_TEMPERATURE = 0.01  # of the default's time
@@ -19,25 +20,35 @@ _BATCHES_WITHOUT_NEWS = 60  # that asked for no new kernel
 
 
 def search(problem: Problem, rng: np.random.Generator) -> None:
-    """Anneal until the budget is spent, or until the moves no longer lead to kernels that are not known."""
+    """Anneal until the budget is spent, or until the moves no longer lead to kernels that are not known.
+
+    Predictions are doubted more before it ends: what an error makes look too slow is then measured as well.
+    """
     kernel, cost = problem.default, problem.default_ms
-    first, idle = problem.asked, 0
+    first, idle = problem.spent, 0
     pointwise = problem.merged(kernel, _pointwise_edges(problem, kernel))
     joined = problem.cost([pointwise])[0]
     if joined is not None and joined < cost:
         kernel, cost = pointwise, joined
-    while problem.graph.num_edges and idle < _BATCHES_WITHOUT_NEWS and not problem.exhausted:
-        before = problem.asked
-        progress = min(1.0, (before - first) / max(problem.budget.kernels - first, 1))
+    if problem.predicts():
+        follow(problem)
+        kernel, cost = problem.best, problem.best_ms
+    while problem.graph.num_edges and not problem.exhausted:
+        if idle >= _BATCHES_WITHOUT_NEWS:
+            if not problem.doubt_more():
+                break
+            idle = 0
+        before = problem.asked, problem.spent
+        progress = min(1.0, (problem.spent - first) / max(problem.budget.kernels - first, 1))
         temperature = problem.default_ms * _START_TEMPERATURE * (_END_TEMPERATURE / _START_TEMPERATURE) ** progress
         classes = edge_classes(problem.graph, kernel)
         moves = [_draw(classes, rng) for _ in range(_MOVES_PER_BATCH)]
-        costs = problem.cost([_moved(problem, kernel, move) for move in moves])
-        idle = 0 if problem.asked > before else idle + 1
+        costs = problem.cost([moved(problem, kernel, move) for move in moves])
+        idle = 0 if (problem.asked, problem.spent) > before else idle + 1
         for move, alone in zip(moves, costs, strict=True):
             if alone is None:
                 continue
-            candidate = _moved(problem, kernel, move)  # from where the moves before it have led
+            candidate = moved(problem, kernel, move)  # from where the moves before it have led
             other = problem.known_cost(candidate)
             if other - cost <= temperature * rng.exponential():  # Metropolis; nan (not measured) is refused
                 kernel, cost = candidate, other
@@ -58,31 +69,3 @@ def _draw(classes: Int32, rng: np.random.Generator) -> Int32:
     if rng.random() < 0.5:
         return np.array([edge], dtype=np.int32)
     return np.flatnonzero(classes == classes[edge]).astype(np.int32)
-
-
-def _moved(problem: Problem, kernel: Int32, edges: Int32) -> Int32:
-    """Merge the kernels at both ends of the edges, or, where an edge lies within a kernel, cut the kernel there."""
-    graph = problem.graph
-    inner = kernel[graph.edge_src[edges]] == kernel[graph.edge_dst[edges]]
-    if not inner.all():
-        return problem.merged(kernel, edges[~inner])
-    priority = encode(graph, kernel)
-    for edge in edges:
-        priority[_cut(problem, kernel, int(edge))] = 0
-    return legalize(graph, priority, problem.rules)
-
-
-def _cut(problem: Problem, kernel: Int32, edge: int) -> Int32:
-    """Edges of one kernel between what the edge's reader leads to and the rest: without them no cycle can arise."""
-    graph = problem.graph
-    starts, order = graph.out_edges
-    below = {int(graph.edge_dst[edge])}
-    todo = list(below)
-    while todo:
-        op = todo.pop()
-        for reader in graph.edge_dst[order[starts[op] : starts[op + 1]]].tolist():
-            if kernel[reader] == kernel[op] and reader not in below:
-                below.add(reader)
-                todo.append(reader)
-    into = np.concatenate([np.arange(graph.edge_start[op], graph.edge_start[op + 1]) for op in sorted(below)])
-    return into[~np.isin(graph.edge_src[into], sorted(below))].astype(np.int32)

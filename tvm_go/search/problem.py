@@ -15,6 +15,7 @@ from tvm_go.legalize import encode, legalize
 from tvm_go.rules import Rules
 
 _PREDICTED = 16  # kernels that may be asked for each one that may be measured
+_MOST_DOUBT = 3.0  # standard deviations
 _MEASURED_SHARE = 0.5  # of the predicted kernels of a partition, before it is judged again
 
 #: Milliseconds of kernels, by structural key; ``inf`` for those that cannot be used.
@@ -57,6 +58,7 @@ class Problem:
     default_ms: float = field(init=False, default=float("inf"))
     history: list[tuple[int, float]] = field(init=False, default_factory=list)  # (kernels asked, best ms)
     _deadline: float = field(init=False, default=float("inf"))
+    _doubt: float = field(init=False, default=1.0)  # standard deviations that a prediction may be off
 
     def __post_init__(self) -> None:
         self.best = self.default
@@ -77,6 +79,13 @@ class Problem:
         asked_enough = self.spent >= self.budget.kernels or self.asked >= _PREDICTED * self.budget.kernels
         return asked_enough or time.monotonic() >= self._deadline
 
+    def doubt_more(self) -> bool:
+        """Let predictions be off by one standard deviation more from now on; False if that changes nothing."""
+        if self._doubt >= _MOST_DOUBT or self.spent == self.asked:
+            return False
+        self._doubt += 1
+        return True
+
     def cost_default(self) -> float:
         """Milliseconds of the default partition; measured whatever the budget, for all else is compared with it."""
         self._ask(self._unknown(self.default))
@@ -86,8 +95,15 @@ class Problem:
 
     def expected(self, kernel: Int32) -> float:
         """Milliseconds of a partition as far as the oracle knows without measuring what it can predict."""
-        self._ask(self._unknown(kernel))
-        return self._sums(kernel)[1]
+        return self.expected_all([kernel])[0]
+
+    def expected_all(self, partitions: Sequence[Int32]) -> list[float]:
+        """As :meth:`expected`, of several, whose unknown kernels are asked for in one batch."""
+        wanted: dict[str, Kernel] = {}
+        for kernel in partitions:
+            wanted |= self._unknown(kernel)
+        self._ask(wanted)
+        return [self._sums(kernel)[1] for kernel in partitions]
 
     def cost(self, partitions: Sequence[Int32]) -> list[float | None]:
         """Milliseconds of several partitions, their unknown kernels measured in one batch.
@@ -123,10 +139,15 @@ class Problem:
     def _sums(self, kernel: Int32) -> tuple[float, float]:
         """Milliseconds of a partition, at the least and as expected; errors of predictions are taken as independent."""
         keys = [key for key in self.paid_keys(kernel) if key]
-        pairs = [(self.known[key], self.least(key)) if key in self.known else (math.nan, None) for key in keys]
+        pairs = [(self.known[key], self._doubted(key)) if key in self.known else (math.nan, None) for key in keys]
         least = sum(ms if low is None else low for ms, low in pairs)
         open_ms = [ms - low for ms, low in pairs if low is not None and ms < math.inf]
         return float(least + sum(open_ms) - math.hypot(*open_ms)), float(sum(ms for ms, _ in pairs))
+
+    def _doubted(self, key: str) -> float | None:
+        """What a kernel that was only predicted takes at the least, if predictions are doubted so much; else None."""
+        low, ms = self.least(key), self.known[key]
+        return low if low is None or ms == math.inf else ms * (low / ms) ** self._doubt
 
     def _take(self, kernel: Int32) -> float:
         """Milliseconds of a partition that was settled; it may be the best one now."""

@@ -1,4 +1,4 @@
-"""Edges that look alike: a decision that is good at one of them is as good at all."""
+"""Where partitions can change: edges that look alike, for what is good at one is as good at all, and moves there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import numpy as np
 
 from tvm_go.graph import Int32, OpGraph
 from tvm_go.kernels import kernel_keys, members
+from tvm_go.legalize import encode, legalize
+from tvm_go.search.problem import Problem
 
 
 def edge_classes(graph: OpGraph, kernel: Int32) -> Int32:
@@ -31,3 +33,31 @@ def edge_classes(graph: OpGraph, kernel: Int32) -> Int32:
         axis=1,
     )
     return np.unique(ends, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int32)
+
+
+def moved(problem: Problem, kernel: Int32, edges: Int32) -> Int32:
+    """Merge the kernels at both ends of the edges, or, where an edge lies within a kernel, cut the kernel there."""
+    graph = problem.graph
+    inner = kernel[graph.edge_src[edges]] == kernel[graph.edge_dst[edges]]
+    if not inner.all():
+        return problem.merged(kernel, edges[~inner])
+    priority = encode(graph, kernel)
+    for edge in edges:
+        priority[_cut(problem, kernel, int(edge))] = 0
+    return legalize(graph, priority, problem.rules)
+
+
+def _cut(problem: Problem, kernel: Int32, edge: int) -> Int32:
+    """Edges of one kernel between what the edge's reader leads to and the rest: without them no cycle can arise."""
+    graph = problem.graph
+    starts, order = graph.out_edges
+    below = {int(graph.edge_dst[edge])}
+    todo = list(below)
+    while todo:
+        op = todo.pop()
+        for reader in graph.edge_dst[order[starts[op] : starts[op + 1]]].tolist():
+            if kernel[reader] == kernel[op] and reader not in below:
+                below.add(reader)
+                todo.append(reader)
+    into = np.concatenate([np.arange(graph.edge_start[op], graph.edge_start[op + 1]) for op in sorted(below)])
+    return into[~np.isin(graph.edge_src[into], sorted(below))].astype(np.int32)

@@ -13,6 +13,7 @@ from tvm_go.kernels import Kernel
 from tvm_go.legalize import legalize
 from tvm_go.rules import rule_set
 from tvm_go.search import Budget, Problem, strategy
+from tvm_go.search.foreseen import follow, foreseen
 
 
 class Guessing:
@@ -47,7 +48,14 @@ def problem_of(error: float) -> tuple[Problem, Guessing]:
     default = legalize(graph, np.ones(graph.num_edges, dtype=np.int64), rule_set("tvm"))
     oracle = Guessing(error)
     problem = Problem(
-        graph, default, rule_set("wide"), oracle, Budget(kernels=120), confirm=oracle.confirm, least=oracle.least
+        graph,
+        default,
+        rule_set("wide"),
+        oracle,
+        Budget(kernels=120),
+        confirm=oracle.confirm,
+        least=oracle.least,
+        predicts=lambda: True,
     )
     problem.cost_default()
     return problem, oracle
@@ -125,3 +133,33 @@ def test_good_predictions_save_measurements() -> None:
     strategy("annealing")(all_measured, np.random.default_rng(0))
     assert problem.best_ms <= 1.01 * all_measured.best_ms
     assert len(oracle.truth.asked) < 0.5 * len(measuring.asked)
+
+
+def test_what_is_foreseen_is_expected_to_gain_and_was_not_measured() -> None:
+    problem, oracle = problem_of(0.3)
+    measured = len(oracle.truth.asked)
+    wanted = foreseen(problem, problem.default)
+    assert problem.expected(wanted) < problem.default_ms
+    assert len(oracle.truth.asked) == measured
+
+
+def test_following_good_predictions_measures_little_and_ends_near_the_best() -> None:
+    problem, oracle = problem_of(0.01)
+    follow(problem)
+    followed_ms, measured = problem.best_ms, len(oracle.truth.asked)
+    assert followed_ms < problem.default_ms
+    strategy("annealing")(problem, np.random.default_rng(0))
+    assert followed_ms <= 1.05 * problem.best_ms
+    assert measured < len(oracle.truth.asked)
+
+
+def test_what_looked_too_slow_is_measured_once_predictions_are_doubted_more() -> None:
+    problem, oracle = problem_of(0.0)
+    oracle.bias, oracle.deviation = 20.0, 2.0  # e to the power of 2 is 7.4
+    news = with_news(problem)
+    measured = len(oracle.truth.asked)
+    problem.cost([news])
+    assert len(oracle.truth.asked) == measured
+    while problem.doubt_more():
+        problem.cost([news])
+    assert len(oracle.truth.asked) > measured
