@@ -16,7 +16,7 @@ from tvm_go.lowering import Lowering
 
 _AGREED = 0.35  # how far off (deviation of the logarithm to base 2) trees and networks are that agree, on unseen models
 _LIKELY_FAILURE = 0.5
-_WORTH = 1.4  # a lowering that is predicted to take more than this times the best one's time is not measured
+_WORTH = 1.15  # a lowering that is predicted to take more than this times the best one's time is not measured
 _REFIT_EVERY = 40  # measurements
 
 

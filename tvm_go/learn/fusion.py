@@ -13,6 +13,7 @@ from tvm_go.policy import Actions, GraphInput, Policy
 from tvm_go.policy.edge_choices import EdgeChoices
 from tvm_go.policy.kernel_graph import kernel_graph
 from tvm_go.search import Problem
+from tvm_go.search.sites import neighbours
 from tvm_go.simulate.workload import Floats
 
 #: Milliseconds of some plans, float64 [B], by what is done at each unit of edges, 0 or 1 in int64 [B, U].
@@ -114,7 +115,9 @@ def prepare_fusion_lesson(
     starts = np.stack([choices.merges(problem.graph, kernel) for kernel in (problem.default, *known)])
     values = evaluate(starts)
     reference_ms = float(values[0])
-    target, target_ms, lost_ms = improved(starts[int(np.argmin(values))], evaluate, _neighbours(choices), rng)
+    target, target_ms, lost_ms = improved(
+        starts[int(np.argmin(values))], evaluate, neighbours(choices.source, choices.reader, choices.unit), rng
+    )
     return FusionLesson(name, graph, reference_ms, evaluate, target, target_ms, lost_ms / reference_ms)
 
 
@@ -220,17 +223,3 @@ def imitation_loss(policy: Policy, lessons: Sequence[FusionLesson], generator: t
         shares = torch.from_numpy(weight / weight.sum()).float()
         total = total - (score.log_prob_per_class * shares).sum() / (len(lessons) * policy.config.rounds)
     return total
-
-
-def _neighbours(choices: EdgeChoices) -> Int64:
-    """Pairs of units with an op in common: int64 [P, 2]."""
-    ends = np.concatenate([choices.source, choices.reader])
-    units = np.concatenate([choices.unit, choices.unit])
-    order = np.argsort(ends, kind="stable")
-    ends, units = ends[order], units[order]
-    found = [
-        np.stack([units[:-step], units[step:]], axis=1)[ends[:-step] == ends[step:]]
-        for step in range(1, min(4, len(ends)))
-    ]
-    pairs = np.concatenate(found) if found else np.empty((0, 2), dtype=np.int64)
-    return np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0).reshape(-1, 2)

@@ -25,7 +25,7 @@ def search(problem: Problem, rng: np.random.Generator) -> None:
     Predictions are doubted more before it ends: what an error makes look too slow is then measured as well.
     """
     kernel, cost = problem.default, problem.default_ms
-    first, idle = problem.spent, 0
+    first, idle = problem.asked, 0
     pointwise = problem.merged(kernel, _pointwise_edges(problem, kernel))
     joined = problem.cost([pointwise])[0]
     if joined is not None and joined < cost:
@@ -37,9 +37,9 @@ def search(problem: Problem, rng: np.random.Generator) -> None:
         if idle >= _BATCHES_WITHOUT_NEWS:
             if not problem.doubt_more():
                 break
-            idle = 0
+            kernel, cost, idle = problem.best, problem.best_ms, 0
         before = problem.asked, problem.spent
-        progress = min(1.0, (problem.spent - first) / max(problem.budget.kernels - first, 1))
+        progress = min(1.0, (problem.asked - first) / max(problem.budget.kernels - first, 1))
         temperature = problem.default_ms * _START_TEMPERATURE * (_END_TEMPERATURE / _START_TEMPERATURE) ** progress
         classes = edge_classes(problem.graph, kernel)
         moves = [_draw(classes, rng) for _ in range(_MOVES_PER_BATCH)]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tvm_go.graph import Int32
 from tvm_go.search.problem import Problem
-from tvm_go.search.sites import edge_classes, moved
+from tvm_go.search.sites import edge_classes, moved, neighbours
 
 _ROUNDS = 10  # of measuring what was foreseen
+_PAIRS = 128  # of classes that meet, at most, at a time
 _GAIN = 1e-3  # of the time: what a change must be expected to gain
 
 
@@ -27,6 +30,8 @@ def follow(problem: Problem) -> None:
 def foreseen(problem: Problem, kernel: Int32) -> Int32:
     """Merge or cut all edges that are alike, the classes that are expected to gain most first, until none is.
 
+    Where no class gains alone, two that meet at an op may.
+
     Parameters
     ----------
     kernel : int32 [N]
@@ -36,15 +41,25 @@ def foreseen(problem: Problem, kernel: Int32) -> Int32:
     while not problem.exhausted:
         before_ms = here_ms
         classes = edge_classes(problem.graph, kernel)
-        moves = [np.flatnonzero(classes == one).astype(np.int32) for one in range(int(classes.max(initial=-1)) + 1)]
-        alone = problem.expected_all([moved(problem, kernel, edges) for edges in moves])
-        for one in np.argsort(alone, kind="stable").tolist():
-            if not alone[one] < before_ms * (1 - _GAIN):
-                break
-            other = moved(problem, kernel, moves[one])  # from where the moves before it have led
-            other_ms = problem.expected(other)
-            if other_ms < here_ms * (1 - _GAIN):
-                kernel, here_ms = other, other_ms
+        alike = [np.flatnonzero(classes == one).astype(np.int32) for one in range(int(classes.max(initial=-1)) + 1)]
+        kernel, here_ms = _taken(problem, kernel, here_ms, alike)
+        if here_ms == before_ms:
+            pairs = neighbours(problem.graph.edge_src, problem.graph.edge_dst, classes)[:_PAIRS].tolist()
+            kernel, here_ms = _taken(problem, kernel, here_ms, [np.concatenate([alike[a], alike[b]]) for a, b in pairs])
         if here_ms == before_ms:
             break
     return kernel
+
+
+def _taken(problem: Problem, kernel: Int32, here_ms: float, moves: Sequence[Int32]) -> tuple[Int32, float]:
+    """Make those moves that are expected to gain alone, the best first, if they still do after those before them."""
+    alone = problem.expected_all([moved(problem, kernel, edges) for edges in moves])
+    least_ms = here_ms * (1 - _GAIN)
+    for one in np.argsort(alone, kind="stable").tolist():
+        if not alone[one] < least_ms:
+            break
+        other = moved(problem, kernel, moves[one])
+        other_ms = problem.expected(other)
+        if other_ms < here_ms * (1 - _GAIN):
+            kernel, here_ms = other, other_ms
+    return kernel, here_ms

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from tvm_go.graph import Int32, OpGraph
+import numpy as np
+from numpy.typing import NDArray
+
+from tvm_go.graph import Int32, Int64, OpGraph
 from tvm_go.kernels import kernel_keys, members
 from tvm_go.legalize import encode, legalize
 from tvm_go.search.problem import Problem
+
+Ints = NDArray[np.integer[Any]]
 
 
 def edge_classes(graph: OpGraph, kernel: Int32) -> Int32:
@@ -61,3 +66,22 @@ def _cut(problem: Problem, kernel: Int32, edge: int) -> Int32:
                 todo.append(reader)
     into = np.concatenate([np.arange(graph.edge_start[op], graph.edge_start[op + 1]) for op in sorted(below)])
     return into[~np.isin(graph.edge_src[into], sorted(below))].astype(np.int32)
+
+
+def neighbours(source: Ints, reader: Ints, group: Ints) -> Int64:
+    """Pairs of groups of edges that meet at an op: int64 [P, 2], each once; of many at one op only some.
+
+    Parameters
+    ----------
+    source, reader, group : int [E]
+        Ops at both ends of each edge, and its group.
+    """
+    ends, groups = np.concatenate([source, reader]), np.concatenate([group, group]).astype(np.int64)
+    order = np.argsort(ends, kind="stable")
+    ends, groups = ends[order], groups[order]
+    found = [
+        np.stack([groups[:-step], groups[step:]], axis=1)[ends[:-step] == ends[step:]]
+        for step in range(1, min(4, len(ends)))
+    ]
+    pairs = np.sort(np.concatenate(found), axis=1) if found else np.empty((0, 2), dtype=np.int64)
+    return np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0).reshape(-1, 2)
