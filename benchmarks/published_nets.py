@@ -16,6 +16,9 @@ import transformers
 from benchmarks.drawn_nets.dice import Dice, Drawn
 
 Sizes = dict[str, Any]
+"""Arguments of a configuration."""
+Shaped = tuple[Sizes, tuple[int, ...]]
+"""These, and the shape of the input."""
 _HEADS = (2, 3, 4, 5, 6)
 _PER_HEAD = (16, 24, 32, 40, 48, 64)
 _VOCABULARY = 500
@@ -40,7 +43,7 @@ class Architecture:
     """
 
     name: str
-    sizes: Callable[[Dice], tuple[Sizes, tuple[int, ...]]]
+    sizes: Callable[[Dice], Shaped]
     model: str = ""
     encoder: bool = False
     masked: bool = False
@@ -73,129 +76,123 @@ def net(number: int) -> Published:
     return Published(model.encoder if kind.encoder else model, shape, kind.masked)
 
 
-def _stages(dice: Dice, count: int = 4, *, multiple: int = 8, first: tuple[int, int] = (3, 9)) -> list[int]:
-    """Channels of stages, each 1.5 to 2.2 times as many as the one before."""
+def _stages(dice: Dice, *, multiple: int = 8, first: tuple[int, int] = (3, 9)) -> list[int]:
+    """Channels of four stages, each 1.5 to 2.2 times as many as the one before."""
     widths = [multiple * int(dice.rng.integers(*first))]
-    for _ in range(count - 1):
+    for _ in range(3):
         widths.append(multiple * round(widths[-1] / multiple * float(dice.rng.uniform(1.5, 2.2))))
     return widths
 
 
-def _depths(dice: Dice, count: int = 4) -> list[int]:
-    return [dice.one((1, 1, 2)) for _ in range(count)]
+def _depths(dice: Dice) -> list[int]:
+    return [dice.one((1, 1, 2)) for _ in range(4)]
 
 
 def _image(side: int) -> tuple[int, ...]:
     return (1, 3, side, side)
 
 
-def _resnet(dice: Dice) -> tuple[Sizes, tuple[int, ...]]:
+def _resnet(dice: Dice) -> Shaped:
     stages, kind = _stages(dice), dice.one(("basic", "bottleneck"))
     sizes = {"embedding_size": stages[0], "hidden_sizes": stages, "depths": _depths(dice), "layer_type": kind}
     return sizes, _image(dice.one((96, 112, 160, 192)))
 
 
-def _regnet(dice: Dice) -> tuple[Sizes, tuple[int, ...]]:
+def _regnet(dice: Dice) -> Shaped:
     width = dice.one((8, 16, 24))
     stages = _stages(dice, multiple=width, first=(2, 5))
     sizes = {"hidden_sizes": stages, "depths": _depths(dice), "groups_width": width, "layer_type": dice.one(("x", "y"))}
     return sizes | {"embedding_size": dice.one((16, 24, 32))}, _image(dice.one((96, 128, 160, 224)))
 
 
-def _staged(*sides: int, heads: bool = False, **others: Any) -> Callable[[Dice], tuple[Sizes, tuple[int, ...]]]:
-    """Four stages of blocks on images of some sides, with attention or without."""
+def _staged(*sides: int) -> Callable[[Dice], Shaped]:
+    """Four stages of blocks, on images of some sides."""
 
-    def sizes(dice: Dice) -> tuple[Sizes, tuple[int, ...]]:
-        stages = _stages(dice)
-        own: Sizes = {"hidden_sizes": stages, "depths": _depths(dice), **others}
-        if heads:
-            own["num_attention_heads"] = [width // 8 for width in stages]
-        return own, _image(dice.one(sides))
+    def sizes(dice: Dice) -> Shaped:
+        return {"hidden_sizes": _stages(dice), "depths": _depths(dice)}, _image(dice.one(sides))
 
     return sizes
 
 
-def _multiplied(*factors: float) -> Callable[[Dice], tuple[Sizes, tuple[int, ...]]]:
+def _multiplied(*factors: float) -> Callable[[Dice], Shaped]:
     return lambda dice: ({"depth_multiplier": dice.one(factors)}, _image(dice.one((96, 128, 160, 192))))
 
 
-def _mobilevit(dice: Dice) -> tuple[Sizes, tuple[int, ...]]:
+def _mobilevit(dice: Dice) -> Shaped:
     widths = [dice.one((48, 64)), dice.one((72, 80, 96)), dice.one((96, 120, 144))]
     stem = [dice.one((8, 16)), dice.one((16, 24)), dice.one((32, 48)), dice.one((48, 64)), dice.one((64, 80))]
     return {"hidden_sizes": widths, "neck_hidden_sizes": [*stem, 96, 320]}, _image(dice.one((96, 128)))
 
 
-def _pyramid(dice: Dice) -> tuple[Sizes, tuple[int, ...]]:
+def _pyramid(dice: Dice) -> Shaped:
     per_head, heads = dice.one((16, 24, 32)), [1, 2, 3, 5]
     sizes = {"hidden_sizes": [per_head * head for head in heads], "depths": [1, 1, 1, 1], "num_attention_heads": heads}
     return sizes, _image(dice.one((96, 128, 160)))
 
 
-def _swin(dice: Dice) -> tuple[Sizes, tuple[int, ...]]:
+def _swin(dice: Dice) -> Shaped:
     heads, window = dice.one((2, 3, 4)), dice.one((4, 7))
     sizes = {"embed_dim": heads * dice.one((16, 24)), "num_heads": [heads, 2 * heads], "depths": [1, 1]}
     return sizes | {"window_size": window, "image_size": 16 * window}, _image(16 * window)
 
 
-def _focal(dice: Dice) -> tuple[Sizes, tuple[int, ...]]:
+def _focal(dice: Dice) -> Shaped:
     return {"embed_dim": dice.one((32, 48, 64)), "depths": [1, 1, 1, 1], "image_size": 128}, _image(128)
 
 
-def _swift(dice: Dice) -> tuple[Sizes, tuple[int, ...]]:
+def _swift(dice: Dice) -> Shaped:
     return {"embed_dims": _stages(dice), "depths": [1, 1, 1, 1], "image_size": 128}, _image(128)
 
 
-def _patches(dice: Dice) -> tuple[Sizes, tuple[int, ...]]:
+def _patches(dice: Dice) -> Shaped:
     heads, patch = dice.one(_HEADS), dice.one((8, 14, 16))
     side, width = patch * dice.one((6, 7, 9, 11)), heads * dice.one(_PER_HEAD)
     sizes = {"image_size": side, "patch_size": patch, "hidden_size": width, "num_attention_heads": heads}
     return sizes | {"num_hidden_layers": 2, "intermediate_size": width * dice.one((2, 3, 4))}, _image(side)
 
 
-def _video(dice: Dice) -> tuple[Sizes, tuple[int, ...]]:
+def _video(dice: Dice) -> Shaped:
     sizes, _ = _patches(dice)
     frames = dice.one((2, 4))
     side = 4 * sizes["patch_size"]
     return sizes | {"image_size": side, "num_frames": frames}, (1, frames, 3, side, side)
 
 
-def _spectrum(dice: Dice) -> tuple[Sizes, tuple[int, ...]]:
+def _spectrum(dice: Dice) -> Shaped:
     sizes, _ = _patches(dice)
     del sizes["image_size"]
     frames, bins = dice.one((96, 128)), dice.one((48, 64))
     return sizes | {"max_length": frames, "num_mel_bins": bins, "patch_size": 16}, (1, frames, bins)
 
 
-def _text(dice: Dice) -> tuple[Sizes, tuple[int, ...]]:
+def _text(dice: Dice) -> Shaped:
     heads = dice.one(_HEADS)
     width = heads * dice.one(_PER_HEAD)
     sizes = {"hidden_size": width, "num_attention_heads": heads, "intermediate_size": width * dice.one((2, 3, 4))}
     return sizes | {"num_hidden_layers": 2, "vocab_size": _VOCABULARY}, (1, dice.one((17, 32, 48, 64, 80, 96, 112)))
 
 
-def _renamed(**names: str) -> Callable[[Dice], tuple[Sizes, tuple[int, ...]]]:
-    """As `_text`, with other names for the same sizes; a name without a value is left out."""
+def _renamed(**names: str) -> Callable[[Dice], Shaped]:
+    """As `_text`, with other names for the same sizes."""
 
-    def sizes(dice: Dice) -> tuple[Sizes, tuple[int, ...]]:
+    def sizes(dice: Dice) -> Shaped:
         own, shape = _text(dice)
-        return {names.get(name, name): value for name, value in own.items() if names.get(name, name)}, shape
+        return {names.get(name, name): value for name, value in own.items()}, shape
 
     return sizes
 
 
-def _with(
-    more: Callable[[Sizes], Sizes], sizes: Callable[[Dice], tuple[Sizes, tuple[int, ...]]] = _text
-) -> Callable[[Dice], tuple[Sizes, tuple[int, ...]]]:
+def _with(more: Callable[[Sizes], Sizes], sizes: Callable[[Dice], Shaped] = _text) -> Callable[[Dice], Shaped]:
     """Sizes, and more that follow from them."""
 
-    def both(dice: Dice) -> tuple[Sizes, tuple[int, ...]]:
+    def both(dice: Dice) -> Shaped:
         own, shape = sizes(dice)
         return own | more(own), shape
 
     return both
 
 
-def _waves(dice: Dice) -> tuple[Sizes, tuple[int, ...]]:
+def _waves(dice: Dice) -> Shaped:
     sizes, _ = _text(dice)
     del sizes["vocab_size"]
     layers = dice.one((3, 4))
@@ -211,7 +208,7 @@ def _waves(dice: Dice) -> tuple[Sizes, tuple[int, ...]]:
     }, (1, dice.one((4000, 6000, 8000)))
 
 
-def _whisper(dice: Dice) -> tuple[Sizes, tuple[int, ...]]:
+def _whisper(dice: Dice) -> Shaped:
     sizes, _ = _text(dice)
     heads, bins, frames = sizes["num_attention_heads"], dice.one((40, 80)), dice.one((100, 160, 200))
     width = {"d_model": sizes["hidden_size"], "encoder_ffn_dim": sizes["intermediate_size"], "encoder_layers": 2}

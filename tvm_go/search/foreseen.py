@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tvm_go.arrays import run_starts
 from tvm_go.graph import Int32
 from tvm_go.search.problem import Problem
 from tvm_go.search.sites import edge_classes, moved, neighbours
 
 _ROUNDS = 10  # of measuring what was foreseen
+_CLASSES = 256  # at most at a time, those of most edges: what a pass takes stays linear in the graph
 _PAIRS = 128  # of classes that meet, at most, at a time
 _GAIN = 1e-3  # of the time: what a change must be expected to gain
 
@@ -38,13 +40,16 @@ def foreseen(problem: Problem, kernel: Int32) -> Int32:
         Where to begin.
     """
     here_ms = problem.expected(kernel)
-    while not problem.exhausted:
+    while problem.graph.num_edges and not problem.exhausted:
         before_ms = here_ms
         classes = edge_classes(problem.graph, kernel)
-        alike = [np.flatnonzero(classes == one).astype(np.int32) for one in range(int(classes.max(initial=-1)) + 1)]
-        kernel, here_ms = _taken(problem, kernel, here_ms, alike)
+        order = np.argsort(classes, kind="stable").astype(np.int32)
+        alike = np.split(order, run_starts(classes[order], int(classes.max()) + 1)[1:-1])
+        largest = np.sort(np.argsort([-len(edges) for edges in alike], kind="stable")[:_CLASSES])
+        kernel, here_ms = _taken(problem, kernel, here_ms, [alike[one] for one in largest])
         if here_ms == before_ms:
-            pairs = neighbours(problem.graph.edge_src, problem.graph.edge_dst, classes)[:_PAIRS].tolist()
+            pairs = neighbours(problem.graph.edge_src, problem.graph.edge_dst, classes)
+            pairs = pairs[np.isin(pairs, largest).all(axis=1)][:_PAIRS]
             kernel, here_ms = _taken(problem, kernel, here_ms, [np.concatenate([alike[a], alike[b]]) for a, b in pairs])
         if here_ms == before_ms:
             break
