@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cost_model.dataset import PROBES
 from tvm_go.arrays import sums
@@ -58,10 +59,10 @@ def distances(graph: OpGraph, kernel: Int32) -> tuple[Floats, Floats, Floats]:
     viewed = _viewed(graph, kernel, free)
     reader, value = crossing_reads(graph, kernel)
     made = np.flatnonzero(returned_values(graph, kernel))
-    at = np.concatenate([place[reader], place[kernel[graph.value_op[made]]]])
-    what, is_read = np.concatenate([viewed[value], made]), np.arange(len(at)) < len(reader)
-    paid = ~free[np.concatenate([reader, kernel[graph.value_op[made]]])]
-    at, what, is_read = at[paid], what[paid], is_read[paid]
+    touching = np.concatenate([reader, kernel[graph.value_op[made]]])
+    what, is_read = np.concatenate([viewed[value], made]), np.arange(len(touching)) < len(reader)
+    paid = ~free[touching]
+    at, what, is_read = place[touching[paid]], what[paid], is_read[paid]
     num_bytes = graph.value_bytes[what].astype(np.float64)
     alone = sums(at, num_bytes, count)
     until = np.cumsum(alone)
@@ -75,13 +76,13 @@ def distances(graph: OpGraph, kernel: Int32) -> tuple[Floats, Floats, Floats]:
     return num_bytes[wanted], alone[at[wanted]], apart[wanted]
 
 
-def _viewed(graph: OpGraph, kernel: Int32, free: np.ndarray) -> Int64:
+def _viewed(graph: OpGraph, kernel: Int32, free: NDArray[np.bool_]) -> Int64:
     """The value whose memory each value shares: kernels that cost nothing return views of what they read first."""
     viewed = np.arange(graph.num_values)
     own = np.flatnonzero((graph.value_op >= 0) & free[kernel[np.maximum(graph.value_op, 0)]])
     for value in own.tolist():  # in topological order
         op = graph.value_op[value]
-        uses = np.flatnonzero(graph.use_op == op)
-        if len(uses):
-            viewed[value] = viewed[graph.use_value[uses[0]]]
+        first = graph.use_start[op]
+        if first < graph.use_start[op + 1]:
+            viewed[value] = viewed[graph.use_value[first]]
     return viewed
