@@ -1,8 +1,8 @@
 """Measure kernels of the benchmark models by random plans: `python -m benchmarks.collect_kernels [MODEL...]`.
 
 Goes on from its log when it is called again. Writes which kernels each plan has beside the log: `benchmarks.cost_model`
-learns from both. With ``--drawn`` or ``--published`` nets of `benchmarks.drawn_nets` or `benchmarks.published_nets` are
-measured instead; one learns from them, but does not leave them out to test, so their plans are not kept. What ships
+learns from both. With ``--drawn``, ``--formula`` or ``--published`` nets of `torch_models.NUMBERED` are measured
+instead; one learns from them, but does not leave them out to test, so their plans are not kept. What ships
 (``--ship``) are the log and the plans, compressed, and the cost model that was learned from the log.
 """
 
@@ -70,8 +70,8 @@ def main() -> None:
     """Collect, and write what ships."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=MODELS, metavar="MODEL", help=", ".join(ALL_NAMES))
-    for kind, what in zip(torch_models.NUMBERED, ("nets drawn at random", "small published nets"), strict=True):
-        parser.add_argument(f"--{kind}", type=int, nargs=2, metavar=("FIRST", "END"), help=f"{what} instead")
+    for kind, module in torch_models.NUMBERED.items():
+        parser.add_argument(f"--{kind}", type=int, nargs=2, metavar=("FIRST", "END"), help=f"nets of {module} instead")
     parser.add_argument(
         "--kernels", type=int, default=400, help="distinct kernels of each at least; default: %(default)s"
     )

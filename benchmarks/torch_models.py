@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,8 +28,12 @@ SMALL: dict[str, tuple[int, ...]] = {
 MIXED: dict[str, tuple[int, ...]] = {"crnn": (1, 1, 32, 100), "centernet": (1, 3, 128, 128)}
 """Nets of `benchmarks.mixed_nets`, likewise."""
 
-NUMBERED = ("drawn", "published")
-"""Nets without end, each named by its number, `drawn_0`: of `benchmarks.drawn_nets` and `benchmarks.published_nets`."""
+NUMBERED = {
+    "drawn": "benchmarks.drawn_nets",
+    "formula": "benchmarks.drawn_nets.grids",
+    "published": "benchmarks.published_nets",
+}
+"""Nets without end, each named by its number, `drawn_0`: the module whose `net(number)` makes them."""
 
 _SEQUENCE = 128
 _VOCABULARY = 1000
@@ -69,7 +74,7 @@ def load(name: str, rng: np.random.Generator) -> TorchModel:
         samples = {key: rng.standard_normal(shape, np.float32) for key, shape in SHAPES.items()}
         return TorchModel(SeaWater().eval(), {key: torch.from_numpy(value) for key, value in samples.items()})
     if name in SMALL or name in MIXED or is_numbered(name):
-        from benchmarks import drawn_nets, mixed_nets, published_nets, small_nets
+        from benchmarks import mixed_nets, small_nets
 
         with torch.random.fork_rng():
             torch.manual_seed(int(rng.integers(2**31)))
@@ -77,7 +82,7 @@ def load(name: str, rng: np.random.Generator) -> TorchModel:
                 net = small_nets.net(name) if name in SMALL else mixed_nets.net(name)
                 return TorchModel(net.eval(), {"data": torch.randn({**SMALL, **MIXED}[name])})
             kind, number = name.split("_")
-            numbered = (drawn_nets if kind == "drawn" else published_nets).net(int(number))
+            numbered = import_module(NUMBERED[kind]).net(int(number))
             return TorchModel(numbered.eval(), {"data": numbered.sample()})
     if name not in NAMES:
         raise ValueError(f"no PyTorch model {name!r}; there are {', '.join((*NAMES, *SMALL, *MIXED))}")

@@ -14,15 +14,14 @@ from scipy.optimize import nnls
 
 from cost_model.dataset import COLUMNS, PROBES
 from cost_model.features import KINDS, Floats
-from cost_model.roofline import rates
+from cost_model.roofline import ms_per_byte, rates
 
 _COLUMN = {name: position for position, name in enumerate(COLUMNS)}
 _SUMMED = ("conv2d", "conv2d_blocked", "depthwise", "dense", "dense_packed", "batch_matmul", "softmax", "sum",
            "max_pool", "average_pool")  # fmt: skip
 _PRODUCTS = ("conv2d", "conv2d_blocked", "dense", "dense_packed", "batch_matmul")
-_UNALIGNED = ("exponential", "divide", "libm", "cheap")
+_UNALIGNED = ("exponential", "tanh", "erf", "divide", "libm", "cheap")
 _WHOLE_VECTOR, _FEW_ROWS, _BLOCK = 8, 16, 15
-_CACHES = (2.0**20, 2.0**24)  # bytes beyond which traffic costs more
 _ENOUGH = 500  # kernels, to learn rates of a device from
 _ROUNDS = 3  # of weighted least squares
 _LEAST_MS = 1e-6
@@ -91,12 +90,22 @@ def _rates_of(parts: Floats, ms: Floats) -> Floats:
 def _parts(rows: Floats) -> Floats:
     """What a kernel does, in milliseconds at the speed of the probes: float64 [R, parts]."""
     rate = rates(rows)
-    arithmetic, traffic = _arithmetic(rows), _traffic(rows)
+    read, written = _amount(rows, "bytes_in"), _amount(rows, "bytes_out")
+    byte_ms = ms_per_byte(rows, read + written)
+    alone = _amount(rows, "anchor_parallel") < 2
+    weights = _amount(rows, "bytes_largest_in")
+    traffic = [
+        read,
+        written,
+        _amount(rows, "bytes_inside"),
+        (read + written) * alone,
+        *(weights * rows[:, _COLUMN[f"anchor_{name}"]] for name in _PRODUCTS),
+    ]
     counts = [_amount(rows, name) for name in ("ops", "inputs", "outputs")]
     return np.column_stack(
         [
-            *(amount * rate.ms_per_flop for amount in arithmetic),
-            *(amount * rate.ms_per_byte for amount in traffic),
+            *(amount * rate.ms_per_flop for amount in _arithmetic(rows)),
+            *(amount * byte_ms for amount in traffic),
             *(amount * rate.launch_ms for amount in [*counts, np.ones(len(rows))]),
         ]
     )
@@ -124,21 +133,6 @@ def _arithmetic(rows: Floats) -> list[Floats]:
         of_anchors * _amount(rows, "anchor_padded"),
         *(kind[name] * few for name in _PRODUCTS),
         *(kind[name] * across for name in _PRODUCTS),
-    ]
-
-
-def _traffic(rows: Floats) -> list[Floats]:
-    read, written, inside = (_amount(rows, name) for name in ("bytes_in", "bytes_out", "bytes_inside"))
-    alone = _amount(rows, "anchor_parallel") < 2
-    moved = read + written + inside
-    weights = _amount(rows, "bytes_largest_in")
-    return [
-        read,
-        written,
-        inside,
-        (read + written) * alone,
-        *(np.maximum(moved - cache, 0.0) for cache in _CACHES),
-        *(weights * rows[:, _COLUMN[f"anchor_{name}"]] for name in _PRODUCTS),
     ]
 
 

@@ -39,7 +39,9 @@ _CLASSES: dict[str, tuple[str, ...]] = {
     "cheap": ("add", "subtract", "multiply", "nn.relu", "clip", "negative", "abs", "maximum", "minimum", "nn.bias_add",
               "where", "cast", "copy", "logical_and", "logical_or", "logical_not", "less", "greater", "equal"),
     "divide": ("divide", "sqrt", "rsqrt", "floor_divide", "mod", "floor_mod"),
-    "exponential": ("exp", "sigmoid", "tanh", "erf", "fast_exp", "fast_tanh", "fast_erf"),
+    "exponential": ("exp", "sigmoid", "fast_exp"),
+    "tanh": ("tanh", "fast_tanh"),
+    "erf": ("erf", "fast_erf"),
     "libm": ("log", "sin", "cos", "tan", "power", "atan", "log2", "log10", "log1p", "expm1", "atan2"),
     "other": (),
 }  # fmt: skip

@@ -14,7 +14,7 @@ from cost_model.kernel_task import KernelTask
 from cost_model.measure import Measurer
 from cost_model.predictor import Guess, Predictor
 from cost_model.provenance import versions
-from cost_model.structure import structure
+from cost_model.structure import Structure, structure
 from relay_passes.apply import kernel_function
 from relay_passes.dataflow import Dataflow
 from tuning_logs import KernelRecord, TuningLog
@@ -22,6 +22,9 @@ from tvm_go.graph import OpGraph
 from tvm_go.kernels import Kernel
 from tvm_go.legalize import te_takes
 from tvm_go.lowering import TE, TIR, Lowering
+
+Guessed = tuple[Structure, list[Lowering]]
+"""What a guess is made of: a kernel, and the lowerings that it can take."""
 
 
 @dataclass
@@ -71,6 +74,7 @@ class KernelOracle:
     answers: dict[str, dict[Lowering, KernelRecord]] = field(default_factory=dict)
     guesses: dict[str, Guess] = field(default_factory=dict)
     _logged: set[tuple[str, str]] = field(default_factory=set)  # key and lowering of answers that came from the log
+    _guessed: dict[str, Guessed] = field(default_factory=dict)  # what is behind the guesses
 
     def ask(self, flow: Dataflow, graph: OpGraph, requests: Sequence[tuple[str, Kernel]]) -> list[float]:
         """Milliseconds of each kernel, measured or predicted; ``inf`` for one that fails (its records say why).
@@ -98,9 +102,9 @@ class KernelOracle:
         """Whether a kernel was predicted and not measured."""
         return key in self.guesses and key not in self.answers
 
-    def least_ms(self, key: str) -> float | None:
-        """Milliseconds that a kernel which was only predicted takes at the least, as far as is likely; else None."""
-        return self.guesses[key].least_ms if self.is_guess(key) else None
+    def guessed_ms(self, key: str) -> tuple[float, float] | None:
+        """Milliseconds of a kernel that was only predicted: as expected now, and at the least that is likely."""
+        return (self.guesses[key].ms, self.guesses[key].least_ms) if self.is_guess(key) else None
 
     def measure(
         self, flow: Dataflow, graph: OpGraph, requests: Sequence[tuple[str, Kernel, Sequence[Lowering]]]
@@ -118,14 +122,17 @@ class KernelOracle:
                     if task.key not in missing:
                         missing[task.key] = (key, kernel, lowering)
                         tasks.append(task)
+        predictor, refitted = self.predictor, False
         for result in self.measurer.measure(tasks):
             key, kernel, lowering = missing[result.key]
             record = self._record(result, key, lowering, graph, kernel)
             self.log.append(record)
             self.measured += 1
             self._take(record, from_log=False)
-            if self.predictor is not None:
-                self.predictor.learn(record)
+            if predictor is not None:
+                refitted |= predictor.learn(record)
+        if predictor is not None and refitted:
+            self._guess(predictor, {key: self._guessed[key] for key in self.guesses if self.is_guess(key)})
 
     def best(self, key: str, *, tuned: bool = True) -> KernelRecord:
         """The fastest usable answer for a kernel, if asked without tuned lowerings; any failure if none is usable."""
@@ -171,12 +178,21 @@ class KernelOracle:
         """Guess kernels of which neither this run nor the log knows anything."""
         for key, _ in requests:
             self._recall(key)
-        unknown = [(key, kernel) for key, kernel in requests if key not in self.answers and key not in self.guesses]
-        if unknown:
-            structures = [structure(graph, kernel) for _, kernel in unknown]
-            guesses = predictor.guess(structures, [self._lowerings(graph, key, kernel) for key, kernel in unknown])
-            pairs = zip((key for key, _ in unknown), guesses, strict=True)
-            self.guesses.update((key, guess) for key, guess in pairs if guess is not None)
+        self._guess(
+            predictor,
+            {
+                key: (structure(graph, kernel), self._lowerings(graph, key, kernel))
+                for key, kernel in requests
+                if key not in self.answers and key not in self.guesses
+            },
+        )
+
+    def _guess(self, predictor: Predictor, kernels: Mapping[str, Guessed]) -> None:
+        """Predict kernels, some of them anew."""
+        if kernels:
+            guesses = predictor.guess(*zip(*kernels.values(), strict=True))
+            self.guesses.update((key, one) for key, one in zip(kernels, guesses, strict=True) if one is not None)
+            self._guessed.update(kernels)
 
     def _worth(self, key: str, lowerings: list[Lowering]) -> list[Lowering]:
         """Those of a kernel's lowerings that may be the best."""

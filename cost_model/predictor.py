@@ -104,10 +104,12 @@ class Predictor:
             guesses.append(Guess(expected, cautious, float(least[best]), (*worth, *tuned)))
         return guesses
 
-    def learn(self, record: KernelRecord) -> None:
-        """Take in a measurement; the model is refitted when there are enough new ones."""
+    def learn(self, record: KernelRecord) -> bool:
+        """Take in a measurement; True if the model was refitted, as there were enough new ones."""
         if Lowering.from_text(record.lowering) in LOWERINGS and record.structure is not None:
             self._new.append(record)
-        if len(self._new) >= _REFIT_EVERY:
-            self.model = self.model.refit(dataset([*self._new, *self.records]))
-            self._new.clear()
+        if len(self._new) < _REFIT_EVERY:
+            return False
+        self.model = self.model.refit(dataset([*self._new, *self.records]))
+        self._new.clear()
+        return True

@@ -36,6 +36,6 @@ def problem_of(
         on_progress,
         {} if known is None else known,
         confirm=lambda requests: oracle.confirm(flow, graph, requests),
-        least=oracle.least_ms,
+        guessed=oracle.guessed_ms,
         predicts=lambda: oracle.predictor is not None,
     )

@@ -136,8 +136,9 @@ class Knowing:
     def guess(self, structures: Sequence[Structure], lowerings: Sequence[Sequence[Lowering]]) -> list[Guess | None]:
         return [self.answer for _ in structures]
 
-    def learn(self, record: KernelRecord) -> None:
+    def learn(self, record: KernelRecord) -> bool:
         self.learned.append(record)
+        return True
 
 
 def test_a_prediction_stands_in_until_it_is_confirmed(sums: Case) -> None:
@@ -145,15 +146,27 @@ def test_a_prediction_stands_in_until_it_is_confirmed(sums: Case) -> None:
     oracle.predictor = cast(Predictor, predictor)
     assert sums.ask(oracle) == 0.5
     assert oracle.is_guess(sums.key)
-    assert oracle.least_ms(sums.key) == 0.4
+    assert oracle.guessed_ms(sums.key) == (0.5, 0.4)
     assert oracle.measured == 0
     flow, graph = sums.model.flow, sums.model.graph
     (milliseconds,) = oracle.confirm(flow, graph, [(sums.key, sums.kernel)])
     assert (oracle.measured, sums.logged()) == (1, ["tir"])  # what is predicted to be slow is not measured
     assert milliseconds == sums.ask(oracle) != 0.5
     assert not oracle.is_guess(sums.key)
-    assert oracle.least_ms(sums.key) is None
+    assert oracle.guessed_ms(sums.key) is None
     assert [record.lowering for record in predictor.learned] == ["tir"]
+
+
+def test_what_is_still_predicted_is_predicted_anew_when_the_predictor_has_learned(sums: Case) -> None:
+    oracle, predictor = sums.oracle(), Knowing(Guess(0.5, 0.5, 0.4, (TIR,)))
+    oracle.predictor = cast(Predictor, predictor)
+    flow, graph = sums.model.flow, sums.model.graph
+    oracle.ask(flow, graph, [(sums.key, sums.kernel), ("another", sums.kernel)])
+    predictor.answer = Guess(0.7, 0.7, 0.6, (TIR,))
+    assert oracle.guessed_ms("another") == (0.5, 0.4)
+    oracle.confirm(flow, graph, [(sums.key, sums.kernel)])
+    assert oracle.guessed_ms("another") == (0.7, 0.6)
+    assert oracle.guessed_ms(sums.key) is None
 
 
 def test_what_the_predictor_does_not_know_is_measured_and_what_is_logged_not_predicted(sums: Case) -> None:

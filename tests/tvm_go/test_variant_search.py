@@ -41,7 +41,7 @@ class Opinion:
     def is_guess(self, key: str) -> bool:
         return False
 
-    def least_ms(self, key: str) -> None:
+    def guessed_ms(self, key: str) -> None:
         return None
 
 

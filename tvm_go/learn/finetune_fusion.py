@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import copy
 import sys
-from dataclasses import replace
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
 
-from tvm_go.graph import Int64
+from tvm_go.graph import Int32, Int64
 from tvm_go.learn.descent import descend
-from tvm_go.learn.fusion import FusionLesson, choices_of, evaluator, imitation_loss, taken
+from tvm_go.learn.fusion import Example, choices_of, imitation_loss
 from tvm_go.policy import GraphInput, Policy
 from tvm_go.search import Problem
+from tvm_go.search.gains import gainful
+from tvm_go.search.sites import moved
+from tvm_go.simulate.workload import Floats
 
 _CHANGES = 8  # asked for together, so that the builders have work
 _SAMPLES = 64  # of the policy, from which it is seen how likely each change is
@@ -52,24 +56,35 @@ def finetune_fusion(
     tuned = copy.deepcopy(policy)
     optimiser = torch.optim.Adam(tuned.parameters(), lr=_LEARNING_RATE)
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-    evaluate = evaluator(problem, choices)
-    here = choices.merges(problem.graph, problem.best)
-    here_ms = float(evaluate(here[None])[0])
-    lesson = FusionLesson("model", graph, problem.default_ms, evaluate, here, here_ms, np.zeros(len(here)))
+
+    def cost(partitions: Sequence[Int32]) -> Floats:
+        return np.array([np.nan if ms is None else ms for ms in problem.cost(partitions)], dtype=np.float64)
+
+    def changed(changes: Int64, kernel: Int32, one: int) -> Int32:
+        for unit in np.flatnonzero(changes[one]):
+            kernel = moved(problem, kernel, choices.edge[choices.unit == unit])
+        return kernel
+
+    kernel, kernel_ms = problem.best, problem.best_ms  # it may decide otherwise where edges of a unit differ by now
+    regret = np.zeros(choices.num_units)
     idle = 0
     for _ in range(steps):
-        if problem.exhausted or idle >= _IDLE or not np.isfinite(here_ms):
+        if problem.exhausted:
             return
-        before = problem.asked
-        changes = _changes(tuned, graph, here, rng, generator)
-        values = evaluate(here ^ changes)
-        regret = lesson.regret.copy()
+        if idle >= _IDLE:
+            if not problem.doubt_more():
+                return
+            idle = 0
+        before = problem.asked, problem.spent
+        changes = _changes(tuned, graph, choices.merges(problem.graph, kernel), rng, generator)
+        values = cost([changed(changes, kernel, one) for one in range(len(changes))])
         for one in np.flatnonzero(np.isfinite(values) & (changes.sum(axis=1) == 1)):
-            regret[changes[one] == 1] = abs(values[one] - here_ms) / problem.default_ms
-        here, here_ms = taken(here, here_ms, changes, values, evaluate)
-        lesson = replace(lesson, target=here, target_ms=here_ms, regret=regret)
-        descend(tuned, optimiser, imitation_loss(tuned, [lesson], generator), lesson.name, _LARGEST_GRADIENT)
-        idle = 0 if problem.asked > before else idle + 1
+            regret[changes[one] == 1] = abs(values[one] - kernel_ms) / problem.default_ms
+        change = partial(changed, changes)
+        kernel, kernel_ms = gainful(kernel, kernel_ms, values, change, lambda one: float(cost([one])[0]))
+        lesson = Example(graph, choices.merges(problem.graph, kernel), regret)
+        descend(tuned, optimiser, imitation_loss(tuned, [lesson], generator), "model", _LARGEST_GRADIENT)
+        idle = 0 if (problem.asked, problem.spent) > before else idle + 1
 
 
 def _changes(

@@ -13,13 +13,13 @@ from tvm_go.policy import Actions, GraphInput, Policy
 from tvm_go.policy.edge_choices import EdgeChoices
 from tvm_go.policy.kernel_graph import kernel_graph
 from tvm_go.search import Problem
+from tvm_go.search.gains import gainful
 from tvm_go.search.sites import neighbours
 from tvm_go.simulate.workload import Floats
 
 #: Milliseconds of some plans, float64 [B], by what is done at each unit of edges, 0 or 1 in int64 [B, U].
 Evaluate = Callable[[Int64], Floats]
 
-_GAIN = 1e-3  # of the time: what a change must gain
 _PASSES = 4
 _PAIRS = 32  # of neighbouring units that are changed together, in each of as many rounds
 _SAMPLES = 256  # by which it is seen how likely each decision is
@@ -28,30 +28,38 @@ _LEAST_WEIGHT = 1e-3  # of a unit at which either decision is as good
 
 
 @dataclass(frozen=True, eq=False)
-class FusionLesson:
-    """What training knows of one graph.
+class Example:
+    """What is to be imitated on one graph.
 
     Attributes
     ----------
     graph : GraphInput
         With its choices.
-    reference_ms : float
-        Time of TVM's default plan.
     target : int64 [U]
         The best known decision at each unit.
-    target_ms : float
-        Time of that plan.
     regret : float64 [U]
         Share of the default's time that is lost by the other decision, at one unit alone.
     """
 
-    name: str
     graph: GraphInput
-    reference_ms: float
-    evaluate: Evaluate
     target: Int64
-    target_ms: float
     regret: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class FusionLesson(Example):
+    """What training knows of one graph.
+
+    Attributes
+    ----------
+    reference_ms, target_ms : float
+        Time of TVM's default plan, and of the best known.
+    """
+
+    name: str
+    reference_ms: float
+    target_ms: float
+    evaluate: Evaluate
 
     def plans_ms(self, actions: Actions) -> Floats:
         """Milliseconds of each plan, float64 [B]; ``inf`` for one with a kernel that fails."""
@@ -79,21 +87,12 @@ def evaluator(problem: Problem, choices: EdgeChoices) -> Evaluate:
     return evaluate
 
 
-def expecting(problem: Problem, choices: EdgeChoices) -> Evaluate:
-    """What an oracle that predicts expects of decisions; nothing is measured."""
-
-    def evaluate(merges: Int64) -> Floats:
-        partitions = [choices.partition(problem.graph, row, problem.rules) for row in merges]
-        return np.array(problem.expected_all(partitions), dtype=np.float64)
-
-    return evaluate
-
-
 def with_gains(problem: Problem, graph: GraphInput) -> GraphInput:
     """Tell what the oracle expects of each other decision; to be used where it predicts."""
     choices = choices_of(graph)
     each = choices.merges_by_default.astype(np.int64) ^ np.eye(choices.num_units, dtype=np.int64)
-    expected = expecting(problem, choices)(each)
+    plans = [choices.partition(problem.graph, merges, problem.rules) for merges in each]
+    expected = np.array(problem.expected_all(plans))
     return replace(graph, choices=choices.with_gains(1 - expected / problem.expected(problem.default)))
 
 
@@ -118,7 +117,7 @@ def prepare_fusion_lesson(
     target, target_ms, lost_ms = improved(
         starts[int(np.argmin(values))], evaluate, neighbours(choices.source, choices.reader, choices.unit), rng
     )
-    return FusionLesson(name, graph, reference_ms, evaluate, target, target_ms, lost_ms / reference_ms)
+    return FusionLesson(graph, target, lost_ms / reference_ms, name, reference_ms, target_ms, evaluate)
 
 
 def improved(
@@ -139,53 +138,28 @@ def improved(
     lost_ms : float64 [U]
         What each change of one decision more would lose, 0 if nothing.
     """
-    here, here_ms, values = _descended(start, evaluate, neighbours, rng)
-    if values is None:
-        values = evaluate(here ^ np.eye(len(here), dtype=np.int64))
-    return here, here_ms, np.maximum(np.where(np.isfinite(values), values, 2 * here_ms) - here_ms, 0.0)
-
-
-def _descended(
-    start: Int64, evaluate: Evaluate, neighbours: Int64, rng: np.random.Generator
-) -> tuple[Int64, float, Floats | None]:
-    """As `improved`; last, what each change of one decision more takes, if that is known."""
     here, here_ms = start, float(evaluate(start[None])[0])
     each = np.eye(len(start), dtype=np.int64)
     for _ in range(_PASSES):
         before_ms = here_ms
         values = evaluate(here ^ each)
-        here, here_ms = taken(here, here_ms, each, values, evaluate)
+        here, here_ms = _gainful(here, here_ms, each, values, evaluate)
         for _ in range(_PASSES if len(neighbours) else 0):
             pairs = neighbours[rng.integers(len(neighbours), size=_PAIRS)]
             both = each[pairs[:, 0]] | each[pairs[:, 1]]
-            here, here_ms = taken(here, here_ms, both, evaluate(here ^ both), evaluate)
+            here, here_ms = _gainful(here, here_ms, both, evaluate(here ^ both), evaluate)
         if here_ms >= before_ms:
-            return here, here_ms, values
-    return here, here_ms, None
+            break
+    else:
+        values = evaluate(here ^ each)
+    return here, here_ms, np.maximum(np.where(np.isfinite(values), values, 2 * here_ms) - here_ms, 0.0)
 
 
-def taken(here: Int64, here_ms: float, changes: Int64, values: Floats, evaluate: Evaluate) -> tuple[Int64, float]:
-    """Take those changes that gain alone, the best first, if they still gain after those taken before.
-
-    Parameters
-    ----------
-    changes : int64 [B, U]
-        1 at each unit where a change decides otherwise.
-    values : float64 [B]
-        Milliseconds after each change alone.
-
-    Returns
-    -------
-    merges : int64 [U]
-    milliseconds : float
-    """
-    promising = np.flatnonzero(values < here_ms * (1 - _GAIN))
-    for number, one in enumerate(promising[np.argsort(values[promising], kind="stable")]):
-        other = here ^ changes[one]
-        other_ms = float(values[one]) if number == 0 else float(evaluate(other[None])[0])
-        if other_ms < here_ms * (1 - _GAIN):
-            here, here_ms = other, other_ms
-    return here, here_ms
+def _gainful(here: Int64, here_ms: float, changes: Int64, values: Floats, evaluate: Evaluate) -> tuple[Int64, float]:
+    """Make those changes of decisions, int64 [B, U], that gain."""
+    return gainful(
+        here, here_ms, values, lambda old, one: old ^ changes[one], lambda old: float(evaluate(old[None])[0])
+    )
 
 
 def likely_plans(policy: Policy, graph: GraphInput, generator: torch.Generator) -> Int64:
@@ -203,13 +177,7 @@ def likely_plans(policy: Policy, graph: GraphInput, generator: torch.Generator) 
     return np.array([plan for i, plan in enumerate(plans) if not any(np.array_equal(plan, one) for one in plans[:i])])
 
 
-def corrected(plans: Int64, evaluate: Evaluate, rng: np.random.Generator) -> Int64:
-    """The best of some plans, int64 [B, U], with single decisions changed as long as that gains: int64 [U]."""
-    best = plans[int(np.argmin(evaluate(plans)))]
-    return _descended(best, evaluate, np.empty((0, 2), dtype=np.int64), rng)[0]
-
-
-def imitation_loss(policy: Policy, lessons: Sequence[FusionLesson], generator: torch.Generator) -> torch.Tensor:
+def imitation_loss(policy: Policy, lessons: Sequence[Example], generator: torch.Generator) -> torch.Tensor:
     """Cross-entropy of the best known decisions, those of one class of ops weighed by what others would cost: a scalar.
 
     Most decisions hardly matter; which of them a search took is noise.

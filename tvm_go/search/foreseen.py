@@ -8,13 +8,13 @@ import numpy as np
 
 from tvm_go.arrays import run_starts
 from tvm_go.graph import Int32
+from tvm_go.search.gains import gainful
 from tvm_go.search.problem import Problem
 from tvm_go.search.sites import edge_classes, moved, neighbours
 
 _ROUNDS = 10  # of measuring what was foreseen
 _CLASSES = 256  # at most at a time, those of most edges: what a pass takes stays linear in the graph
 _PAIRS = 128  # of classes that meet, at most, at a time
-_GAIN = 1e-3  # of the time: what a change must be expected to gain
 
 
 def follow(problem: Problem) -> None:
@@ -46,25 +46,19 @@ def foreseen(problem: Problem, kernel: Int32) -> Int32:
         order = np.argsort(classes, kind="stable").astype(np.int32)
         alike = np.split(order, run_starts(classes[order], int(classes.max()) + 1)[1:-1])
         largest = np.sort(np.argsort([-len(edges) for edges in alike], kind="stable")[:_CLASSES])
-        kernel, here_ms = _taken(problem, kernel, here_ms, [alike[one] for one in largest])
+        kernel, here_ms = _gainful(problem, kernel, here_ms, [alike[one] for one in largest])
         if here_ms == before_ms:
             pairs = neighbours(problem.graph.edge_src, problem.graph.edge_dst, classes)
             pairs = pairs[np.isin(pairs, largest).all(axis=1)][:_PAIRS]
-            kernel, here_ms = _taken(problem, kernel, here_ms, [np.concatenate([alike[a], alike[b]]) for a, b in pairs])
+            kernel, here_ms = _gainful(
+                problem, kernel, here_ms, [np.concatenate([alike[a], alike[b]]) for a, b in pairs]
+            )
         if here_ms == before_ms:
             break
     return kernel
 
 
-def _taken(problem: Problem, kernel: Int32, here_ms: float, moves: Sequence[Int32]) -> tuple[Int32, float]:
-    """Make those moves that are expected to gain alone, the best first, if they still do after those before them."""
-    alone = problem.expected_all([moved(problem, kernel, edges) for edges in moves])
-    least_ms = here_ms * (1 - _GAIN)
-    for one in np.argsort(alone, kind="stable").tolist():
-        if not alone[one] < least_ms:
-            break
-        other = moved(problem, kernel, moves[one])
-        other_ms = problem.expected(other)
-        if other_ms < here_ms * (1 - _GAIN):
-            kernel, here_ms = other, other_ms
-    return kernel, here_ms
+def _gainful(problem: Problem, kernel: Int32, here_ms: float, moves: Sequence[Int32]) -> tuple[Int32, float]:
+    """Make those moves that are expected to gain."""
+    alone_ms = np.array(problem.expected_all([moved(problem, kernel, edges) for edges in moves]))
+    return gainful(kernel, here_ms, alone_ms, lambda here, one: moved(problem, here, moves[one]), problem.expected)

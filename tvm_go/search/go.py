@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tvm_go.errors import UsageError
+from tvm_go.search.foreseen import follow, foreseen
 from tvm_go.search.problem import Problem
 from tvm_go.search.shipped_policy import FOLDER, load_shipped
 
@@ -75,6 +76,8 @@ def search_with(
         _LOGGER.warning("go: the policy was not trained on %s; it judges them by sizes and wiring", ", ".join(unseen))
     graph = described(problem, known_types)
     zero_shot(policy, problem, graph, rng)
+    if problem.predicts():
+        follow(problem)
     finetune_fusion(policy, problem, graph, rng)
 
 
@@ -94,7 +97,7 @@ def described(problem: Problem, known_types: Collection[str] | None = None) -> G
 def zero_shot(policy: Policy, problem: Problem, graph: GraphInput, rng: np.random.Generator) -> None:
     """Ask for the most likely plan, and for some that leave TVM's way more often and less often.
 
-    If the oracle predicts, for the best of these as well with those decisions changed that it expects to gain.
+    If the oracle predicts, for what it expects the best of these to lead to as well.
 
     Parameters
     ----------
@@ -103,11 +106,13 @@ def zero_shot(policy: Policy, problem: Problem, graph: GraphInput, rng: np.rando
     """
     import torch
 
-    from tvm_go.learn.fusion import choices_of, corrected, evaluator, expecting, likely_plans
+    from tvm_go.learn.fusion import choices_of, likely_plans
 
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
     choices = choices_of(graph)
-    plans = likely_plans(policy, graph, generator)
+    plans = [
+        choices.partition(problem.graph, merges, problem.rules) for merges in likely_plans(policy, graph, generator)
+    ]
     if problem.predicts():
-        plans = np.concatenate([plans, corrected(plans, expecting(problem, choices), rng)[None]])
-    evaluator(problem, choices)(plans)
+        plans.append(foreseen(problem, plans[int(np.argmin(problem.expected_all(plans)))]))
+    problem.cost(plans)

@@ -51,7 +51,7 @@ class Problem:
     on_progress: Callable[[Problem], None] = lambda problem: None
     known: dict[str, float] = field(default_factory=dict)  # milliseconds by kernel key
     confirm: Oracle | None = None  # measures what the oracle only predicted
-    least: Callable[[str], float | None] = lambda key: None  # what a kernel that was only predicted takes at the least
+    guessed: Callable[[str], tuple[float, float] | None] = lambda key: None  # only predicted: expected, and at least
     predicts: Callable[[], bool] = lambda: False  # whether the oracle answers without measuring
     best: Int32 = field(init=False)
     best_ms: float = field(init=False, default=float("inf"))
@@ -67,7 +67,7 @@ class Problem:
     @property
     def spent(self) -> int:
         """Distinct kernels asked so far, predictions left out."""
-        return sum(self.least(key) is None for key in self.known)
+        return sum(self.guessed(key) is None for key in self.known)
 
     @property
     def asked(self) -> int:
@@ -138,16 +138,18 @@ class Problem:
 
     def _sums(self, kernel: Int32) -> tuple[float, float]:
         """Milliseconds of a partition, at the least and as expected; errors of predictions are taken as independent."""
-        keys = [key for key in self.paid_keys(kernel) if key]
-        pairs = [(self.known[key], self._doubted(key)) if key in self.known else (math.nan, None) for key in keys]
-        least = sum(ms if low is None else low for ms, low in pairs)
-        open_ms = [ms - low for ms, low in pairs if low is not None and ms < math.inf]
-        return float(least + sum(open_ms) - math.hypot(*open_ms)), float(sum(ms for ms, _ in pairs))
+        pairs = [self._bounds(key) for key in self.paid_keys(kernel) if key]
+        total, open_ms = sum(ms for ms, _ in pairs), [ms - low for ms, low in pairs if ms < math.inf]
+        least = sum(low for _, low in pairs) + sum(open_ms) - math.hypot(*open_ms)
+        return float(least), float(total)
 
-    def _doubted(self, key: str) -> float | None:
-        """What a kernel that was only predicted takes at the least, if predictions are doubted so much; else None."""
-        low, ms = self.least(key), self.known[key]
-        return low if low is None or ms == math.inf else ms * (low / ms) ** self._doubt
+    def _bounds(self, key: str) -> tuple[float, float]:
+        """What a kernel takes, as expected and at the least, if predictions are doubted so much."""
+        guess = self.guessed(key) if key in self.known else (math.nan, math.nan)
+        if guess is None:
+            return self.known[key], self.known[key]
+        ms, low = guess
+        return ms, low if ms == math.inf else ms * (low / ms) ** self._doubt
 
     def _take(self, kernel: Int32) -> float:
         """Milliseconds of a partition that was settled; it may be the best one now."""
@@ -163,20 +165,20 @@ class Problem:
         if self.confirm is None or self.spent == self.asked:
             return
         while True:
-            guessed: dict[str, Kernel] = {}
+            wanted: dict[str, Kernel] = {}
             for kernel in partitions:
                 if self._sums(kernel)[0] < self.best_ms:
-                    guessed |= self._least_sure(kernel)
-            if not guessed:
+                    wanted |= self._least_sure(kernel)
+            if not wanted:
                 return
-            for key, milliseconds in zip(guessed, self.confirm(list(guessed.items())), strict=True):
+            for key, milliseconds in zip(wanted, self.confirm(list(wanted.items())), strict=True):
                 self.known[key] = milliseconds
             self.on_progress(self)
 
     def _least_sure(self, kernel: Int32) -> dict[str, Kernel]:
         """Those predicted kernels of a partition that leave most open what it takes."""
         numbers = self._numbers(kernel)
-        open_ms = {key: self.known[key] - low for key in numbers if (low := self.least(key)) is not None}
+        open_ms = {key: guess[0] - guess[1] for key in numbers if (guess := self.guessed(key)) is not None}
         chosen = set(sorted(open_ms, key=lambda key: -open_ms[key])[: math.ceil(_MEASURED_SHARE * len(open_ms))])
         return self._described(kernel, {key: number for key, number in numbers.items() if key in chosen})
 

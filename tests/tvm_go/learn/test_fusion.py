@@ -12,7 +12,7 @@ import torch
 from tests.tvm_go.learn.fusing import fusing_policy, fusing_problem
 from tvm_go.errors import TrainingError, UsageError
 from tvm_go.learn.finetune_fusion import finetune_fusion
-from tvm_go.learn.fusion import FusionLesson, choices_of, corrected, likely_plans, prepare_fusion_lesson
+from tvm_go.learn.fusion import FusionLesson, choices_of, likely_plans, prepare_fusion_lesson
 from tvm_go.learn.fusion_training import FusionTraining, expected_speedup, train_fusion
 from tvm_go.learn.journal import JOURNAL_FILE
 from tvm_go.learn.ppo import PPOConfig
@@ -151,17 +151,6 @@ def test_likely_plans_differ_and_the_likeliest_is_first(trained: Policy, lessons
     assert len(np.unique(plans, axis=0)) == len(plans)
     likeliest = trained.act(graph, 1, generator, greedy=True).drawn["fusion"][0, -1].numpy()
     assert (plans[0] == likeliest).mean() > 0.95  # the share of samples tells how likely a decision is
-
-
-def test_the_best_of_some_plans_is_corrected_where_single_decisions_gain(lessons: list[FusionLesson]) -> None:
-    rng = np.random.default_rng(3)
-    wanted = np.random.default_rng(0).integers(2, size=12)
-    plans = np.random.default_rng(1).integers(2, size=(3, 12))
-    assert corrected(plans, lambda merges: 1.0 + (merges != wanted).sum(axis=1), rng).tolist() == wanted.tolist()
-    lesson = lessons[0]
-    plans = np.random.default_rng(2).integers(2, size=(3, len(lesson.target)))
-    before, after = lesson.evaluate(plans).min(), lesson.evaluate(corrected(plans, lesson.evaluate, rng)[None])[0]
-    assert lesson.target_ms <= after < before
 
 
 @pytest.mark.parametrize("kernels", [40, 80])

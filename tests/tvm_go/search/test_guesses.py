@@ -39,8 +39,9 @@ class Guessing:
             self.guessed.pop(key, None)
         return self.truth(requests)
 
-    def least(self, key: str) -> float | None:
-        return self.guessed[key] * float(np.exp(-self.deviation)) if key in self.guessed else None
+    def guess(self, key: str) -> tuple[float, float] | None:
+        ms = self.guessed.get(key)
+        return None if ms is None else (ms, ms * float(np.exp(-self.deviation)))
 
 
 def problem_of(error: float) -> tuple[Problem, Guessing]:
@@ -54,7 +55,7 @@ def problem_of(error: float) -> tuple[Problem, Guessing]:
         oracle,
         Budget(kernels=120),
         confirm=oracle.confirm,
-        least=oracle.least,
+        guessed=oracle.guess,
         predicts=lambda: True,
     )
     problem.cost_default()
@@ -80,12 +81,27 @@ def test_what_an_oracle_guessed_for_another_problem_is_not_known_to_this_one() -
     wide = legalize(first.graph, np.ones(first.graph.num_edges, dtype=np.int64), rule_set("wide"))
     assert first.expected(wide) < first.default_ms
     second = Problem(
-        first.graph, first.default, first.rules, oracle, Budget(kernels=120), confirm=oracle.confirm, least=oracle.least
+        first.graph,
+        first.default,
+        first.rules,
+        oracle,
+        Budget(kernels=120),
+        confirm=oracle.confirm,
+        guessed=oracle.guess,
     )
     second.cost_default()
     assert np.isfinite(second.expected(apart))
     assert np.isnan(second.known_cost(wide))
     assert np.isfinite(second.expected(wide))
+
+
+def test_the_latest_guess_counts() -> None:
+    problem, oracle = problem_of(0.1)
+    partition = with_news(problem)
+    before_ms = problem.expected(partition)
+    added_ms = sum(oracle.guessed.values())
+    oracle.guessed = {key: 2 * ms for key, ms in oracle.guessed.items()}
+    assert problem.expected(partition) == pytest.approx(before_ms + added_ms)
 
 
 def test_what_may_be_the_best_is_measured_and_nothing_else() -> None:
