@@ -21,7 +21,8 @@ _SUMMED = ("conv2d", "conv2d_blocked", "depthwise", "dense", "dense_packed", "ba
            "max_pool", "average_pool")  # fmt: skip
 _PRODUCTS = ("conv2d", "conv2d_blocked", "dense", "dense_packed", "batch_matmul")
 _UNALIGNED = ("exponential", "tanh", "erf", "divide", "libm", "cheap")
-_WHOLE_VECTOR, _FEW_ROWS, _BLOCK = 8, 16, 15
+_COSTLY = ("exponential", "tanh", "erf", "libm")
+_WHOLE_VECTOR, _VECTOR, _FEW_ROWS, _BLOCK = 8, 16, 16, 15
 _ENOUGH = 500  # kernels, to learn rates of a device from
 _ROUNDS = 3  # of weighted least squares
 _LEAST_MS = 1e-6
@@ -89,51 +90,69 @@ def _rates_of(parts: Floats, ms: Floats) -> Floats:
 
 def _parts(rows: Floats) -> Floats:
     """What a kernel does, in milliseconds at the speed of the probes: float64 [R, parts]."""
-    rate = rates(rows)
-    read, written = _amount(rows, "bytes_in"), _amount(rows, "bytes_out")
-    byte_ms = ms_per_byte(rows, read + written)
-    alone = _amount(rows, "anchor_parallel") < 2
-    weights = _amount(rows, "bytes_largest_in")
-    traffic = [
-        read,
-        written,
-        _amount(rows, "bytes_inside"),
-        (read + written) * alone,
-        *(weights * rows[:, _COLUMN[f"anchor_{name}"]] for name in _PRODUCTS),
-    ]
-    counts = [_amount(rows, name) for name in ("ops", "inputs", "outputs")]
+    rate, moved = rates(rows), _amount(rows, "bytes_in") + _amount(rows, "bytes_out")
+    byte_ms = ms_per_byte(rows, moved)
     return np.column_stack(
         [
             *(amount * rate.ms_per_flop for amount in _arithmetic(rows)),
-            *(amount * byte_ms for amount in traffic),
-            *(amount * rate.launch_ms for amount in [*counts, np.ones(len(rows))]),
+            *(amount * byte_ms for amount in _traffic(rows)),
+            *(amount * rate.launch_ms for amount in _launches(rows)),
         ]
     )
 
 
 def _arithmetic(rows: Floats) -> list[Floats]:
     """Elements of each class of ops, operations of each kind of anchor, and of those that vectors or threads miss."""
-    flops, of_anchors = _amount(rows, "flops"), _amount(rows, "flops_anchors")
-    narrow, alone = _amount(rows, "anchor_aligned") < _WHOLE_VECTOR, _amount(rows, "anchor_parallel") < 2
+    flops, of_anchors, most = (_amount(rows, name) for name in ("flops", "flops_anchors", "elements_most"))
+    elements = {name: _amount(rows, f"elements_{name}") for name in KINDS}
     kind = {name: of_anchors * rows[:, _COLUMN[f"anchor_{name}"]] for name in _SUMMED}
+    narrow, alone = _amount(rows, "anchor_aligned") < _WHOLE_VECTOR, _amount(rows, "anchor_parallel") < 2
     few = _amount(rows, "anchor_rows") < _FEW_ROWS
+    block = _amount(rows, "anchor_block_out")
     across = 1.0 - np.minimum(_amount(rows, "anchor_weights_innermost"), 1.0)
     strided = 1.0 - np.minimum(_amount(rows, "anchor_contiguous"), 1.0)
+    left_over = rows[:, _COLUMN["anchor_lanes_left"]] > 0
+    fused, several = _amount(rows, "ops") > 1.5, _amount(rows, "outputs") > 1.5
     return [
-        *(_amount(rows, f"elements_{name}") for name in KINDS),
+        *elements.values(),
         *kind.values(),
         flops,
         flops * alone,
-        _amount(rows, "elements_most") * narrow,
-        *(_amount(rows, f"elements_{name}") * narrow for name in _UNALIGNED),
+        most * narrow,
+        *(elements[name] * narrow for name in _UNALIGNED),
         _amount(rows, "elements_out") * strided,
         of_anchors / np.maximum(_amount(rows, "anchor_line_tile"), 1.0),
-        of_anchors * (_amount(rows, "anchor_block_out") < _BLOCK),
+        of_anchors * (block < _BLOCK),
         of_anchors * (_amount(rows, "anchor_stride") > 1),
         of_anchors * _amount(rows, "anchor_padded"),
         *(kind[name] * few for name in _PRODUCTS),
         *(kind[name] * across for name in _PRODUCTS),
+        *(kind[name] * left_over for name in _PRODUCTS),
+        kind["dense_packed"] * few * (block <= _VECTOR),  # one sum at a time: each step waits for the one before
+        flops * several,  # what outputs share is computed for each of them
+        np.sum([elements[name] for name in _COSTLY], axis=0) * several,
+        *(most * fused * (_amount(rows, f"ops_{name}") > 0.5) for name in ("layout_transform", "transpose")),
     ]
+
+
+def _traffic(rows: Floats) -> list[Floats]:
+    read, written, inside = (_amount(rows, name) for name in ("bytes_in", "bytes_out", "bytes_inside"))
+    alone = _amount(rows, "anchor_parallel") < 2
+    weights = _amount(rows, "bytes_largest_in")
+    return [
+        read,
+        written,
+        inside,
+        (read + written) * alone,
+        *(weights * rows[:, _COLUMN[f"anchor_{name}"]] for name in _PRODUCTS),
+    ]
+
+
+def _launches(rows: Floats) -> list[Floats]:
+    """Of kernels, and of threads: by TVM's schedules, and by ours, which share out all that is longer than a vector."""
+    counts = [_amount(rows, name) for name in ("ops", "inputs", "outputs")]
+    shared_out = [_amount(rows, "anchor_parallel") >= 2, _amount(rows, "elements_out") > _VECTOR]
+    return [*counts, np.ones(len(rows)), *(each.astype(np.float64) for each in shared_out)]
 
 
 def _amount(rows: Floats, name: str) -> Floats:

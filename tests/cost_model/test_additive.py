@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from cost_model.additive import AdditiveModel
 from cost_model.dataset import COLUMNS
 from cost_model.features import Floats
-from cost_model.roofline import rates
+from cost_model.roofline import ms_per_byte, rates
 
 _SPENT_ON = ("elements_exponential", "elements_divide", "bytes_in")
 
@@ -28,7 +28,7 @@ def spent_ms(rows: Floats) -> Floats:
     amounts: list[NDArray[np.float64]] = [np.exp2(rows[:, COLUMNS.index(name)]) - 1 for name in _SPENT_ON]
     rate, slower = rates(rows), np.where(rows[:, COLUMNS.index("is_tir")] > 0, 1.0, 3.0)
     arithmetic_ms = rate.ms_per_flop * (20 * amounts[0] + 5 * amounts[1])
-    return np.asarray(slower * arithmetic_ms + rate.ms_per_byte * amounts[2] + 2 * rate.launch_ms)
+    return np.asarray(slower * arithmetic_ms + ms_per_byte(rows, amounts[2]) * amounts[2] + 2 * rate.launch_ms)
 
 
 def test_rates_are_found_and_hold_for_larger_kernels() -> None:
