@@ -86,12 +86,6 @@ def by_both(data: Dataset) -> Predict:
     return lambda kernels: model.predict(kernels).ms
 
 
-def by_both_cautiously(data: Dataset) -> Predict:
-    """That by which the model that ships chooses, if nothing is measured."""
-    model = fitted(data)
-    return lambda kernels: model.predict(kernels).cautious_ms
-
-
 WAYS: Mapping[str, Fit] = {
     "roofline": by_roofline,
     "additive": by_additive,
@@ -100,5 +94,4 @@ WAYS: Mapping[str, Fit] = {
     "trees": by_trees,
     "networks": by_networks,
     "both": by_both,
-    "cautious": by_both_cautiously,
 }

@@ -28,8 +28,8 @@ class Guess:
     ----------
     ms : float
         Milliseconds by its best lowering; ``inf`` if all are likely to fail.
-    cautious_ms : float
-        Likewise, to choose by if nothing is measured; see `cost_model.regressor.Prediction`.
+    sum_ms : float
+        Likewise by the sum of costs alone, to choose by if nothing is measured: see `cost_model.regressor.Prediction`.
     least_ms : float
         What it takes if the prediction is off by a standard deviation, and it does not fail. Of kernels of models that
         were left out, one in six takes less.
@@ -38,7 +38,7 @@ class Guess:
     """
 
     ms: float
-    cautious_ms: float
+    sum_ms: float
     least_ms: float
     worth: tuple[Lowering, ...]
 
@@ -100,8 +100,8 @@ class Predictor:
             worth = [lowering for lowering, is_near in zip(own, near.tolist(), strict=True) if is_near]
             tuned = [lowering for lowering in can_take if lowering not in LOWERINGS]
             expected = float(ms[best]) if works.any() else np.inf
-            cautious = float(found.cautious_ms[part].min(initial=np.inf, where=works))
-            guesses.append(Guess(expected, cautious, float(least[best]), (*worth, *tuned)))
+            by_sum = float(found.sum_ms[part].min(initial=np.inf, where=works))
+            guesses.append(Guess(expected, by_sum, float(least[best]), (*worth, *tuned)))
         return guesses
 
     def learn(self, record: KernelRecord) -> bool:

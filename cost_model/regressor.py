@@ -35,7 +35,6 @@ _FAILURE: dict[str, Any] = {"objective": "binary:logistic", "eta": 0.1, "max_dep
                             "colsample_bytree": 0.5, "tree_method": "hist"}  # fmt: skip
 _ROUNDS, _FAILURE_ROUNDS, _REFIT_ROUNDS = 500, 150, 40
 _BY_NETWORKS = 0.75  # of the correction; on models left out they err less than trees, and now and then further
-_CAUTION = 0.25  # of the correction, in choices without measuring
 
 
 @dataclass(frozen=True)
@@ -46,10 +45,10 @@ class Prediction:
     ----------
     ms : float64 [R]
         Milliseconds, if the kernel works.
-    cautious_ms : float64 [R]
-        To choose by among many, if none is measured: as ``ms``, with a quarter of what trees and networks expect. The
-        least of many predictions is one that errs (Smith and Winkler, "The Optimizer's Curse", Management Science 52,
-        2006); the sum errs more often, but less far.
+    sum_ms : float64 [R]
+        By the sum of costs alone: to choose by among many, if none is measured. The least of many predictions is one
+        that errs (Smith and Winkler, "The Optimizer's Curse", Management Science 52, 2006); the sum errs more often,
+        but less far.
     spread : float64 [R]
         Standard deviation of the logarithms (base 2) of all trees and networks: 0.1 is some 7 %.
     failure : float64 [R]
@@ -57,7 +56,7 @@ class Prediction:
     """
 
     ms: Floats
-    cautious_ms: Floats
+    sum_ms: Floats
     spread: Floats
     failure: Floats
 
@@ -132,7 +131,7 @@ class CostModel:
         variance = np.mean([np.square(half - middle).mean(axis=0) for half in (by_trees, by_networks)], axis=0)
         failure = np.asarray(self.failure.predict(xgboost.DMatrix(inputs.rows)), dtype=np.float64)
         sums = self.additive.predict(inputs.rows)
-        return Prediction(np.exp2(sums + middle), np.exp2(sums + _CAUTION * middle), np.sqrt(variance), failure)
+        return Prediction(np.exp2(sums + middle), np.exp2(sums), np.sqrt(variance), failure)
 
     def by_trees(self, inputs: Inputs) -> Floats:
         """What each set of trees adds to the logarithm of the sum: float64 [members, R]."""

@@ -103,7 +103,7 @@ class ExpectedTimes:
             if guess is None or guess.ms == math.inf:
                 result.append(math.inf if logged is None else logged)
             elif logged is None:
-                result.append(guess.cautious_ms)
+                result.append(guess.sum_ms)
             else:
                 result.append(math.sqrt(logged * guess.ms))
         return result

@@ -53,7 +53,7 @@ def test_the_best_lowering_is_worth_measuring_and_tuned_ones_always_are(model: C
     assert guess is not None
     assert guess.ms == pytest.approx(0.077, rel=0.2)
     assert 0.5 * guess.ms < guess.least_ms <= guess.ms
-    assert guess.cautious_ms == pytest.approx(guess.ms, rel=0.5)
+    assert guess.sum_ms == pytest.approx(guess.ms, rel=0.5)
     assert guess.worth == (TE, TUNED)
     assert unpredictable is None
 

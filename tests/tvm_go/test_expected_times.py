@@ -70,8 +70,8 @@ def test_a_logged_kernel_takes_the_mean_of_log_and_prediction_another_what_is_pr
     sure = replace(alone, logged=dict.fromkeys(before, 1.0), known={}).problem(graph, default, rules).known
     predicted = {one: ms**2 for one, ms in sure.items()}
     assert logged[key] == pytest.approx(math.sqrt(4.0 * predicted[key]))
-    halfway = [guess.cautious_ms for guess in guesses_of(predictor, graph, default) if guess is not None]
-    assert sorted(before.values()) == pytest.approx(sorted(halfway))
+    by_sum = [guess.sum_ms for guess in guesses_of(predictor, graph, default) if guess is not None]
+    assert sorted(before.values()) == pytest.approx(sorted(by_sum))
     failed = ExpectedTimes({key: math.inf}, predictor).problem(graph, default, rules)
     assert failed.default_ms == math.inf
 

@@ -15,7 +15,7 @@ from tvm_go.legalize import encode, legalize
 from tvm_go.rules import Rules
 
 _PREDICTED = 16  # kernels that may be asked for each one that may be measured
-_MOST_DOUBT = 3.0  # standard deviations
+_MOST_DOUBT = 5.0  # standard deviations
 _MEASURED_SHARE = 0.5  # of the predicted kernels of a partition, before it is judged again
 
 #: Milliseconds of kernels, by structural key; ``inf`` for those that cannot be used.
