@@ -120,7 +120,8 @@ def test_a_cost_model_that_thinks_little_of_te_leaves_the_default_measured(
         def guess(self, structures: list[object], _: object) -> list[Guess]:
             return [Guess(1e-4, 1e-4, 5e-5, (TIR,)) for _ in structures]
 
-        def learn(self, record: KernelRecord) -> None: ...
+        def learn(self, record: KernelRecord) -> bool:
+            return False
 
     monkeypatch.setattr(tuning, "cost_model_of", lambda *_, **__: object())
     monkeypatch.setattr(tuning, "Predictor", OnlyTir)

@@ -97,7 +97,7 @@ def described(problem: Problem, known_types: Collection[str] | None = None) -> G
 def zero_shot(policy: Policy, problem: Problem, graph: GraphInput, rng: np.random.Generator) -> None:
     """Ask for the most likely plan, and for some that leave TVM's way more often and less often.
 
-    If the oracle predicts, for what it expects the best of these to lead to as well.
+    If the oracle predicts, for what it expects the best of these, or TVM's default, to lead to as well.
 
     Parameters
     ----------
@@ -114,5 +114,6 @@ def zero_shot(policy: Policy, problem: Problem, graph: GraphInput, rng: np.rando
         choices.partition(problem.graph, merges, problem.rules) for merges in likely_plans(policy, graph, generator)
     ]
     if problem.predicts():
-        plans.append(foreseen(problem, plans[int(np.argmin(problem.expected_all(plans)))]))
+        likely = plans[int(np.argmin(problem.expected_all(plans)))]
+        plans.append(min((foreseen(problem, start) for start in (likely, problem.default)), key=problem.expected))
     problem.cost(plans)
