@@ -126,16 +126,19 @@ class CostModel:
         """Milliseconds of kernels."""
         if not len(inputs.rows):
             return Prediction(*(np.zeros(0) for _ in range(4)))
-        by_trees, by_networks = self.by_trees(inputs), self.by_networks(inputs)
+        rows, sums = _with_sums(self.additive, inputs.rows)
+        by_trees, by_networks = self._by_trees(rows), self.by_networks(inputs)
         middle = (1 - _BY_NETWORKS) * by_trees.mean(axis=0) + _BY_NETWORKS * by_networks.mean(axis=0)
         variance = np.mean([np.square(half - middle).mean(axis=0) for half in (by_trees, by_networks)], axis=0)
         failure = np.asarray(self.failure.predict(xgboost.DMatrix(inputs.rows)), dtype=np.float64)
-        sums = self.additive.predict(inputs.rows)
         return Prediction(np.exp2(sums + middle), np.exp2(sums), np.sqrt(variance), failure)
 
     def by_trees(self, inputs: Inputs) -> Floats:
         """What each set of trees adds to the logarithm of the sum: float64 [members, R]."""
-        matrix = xgboost.DMatrix(_with_sums(self.additive, inputs.rows)[0])
+        return self._by_trees(_with_sums(self.additive, inputs.rows)[0])
+
+    def _by_trees(self, rows: Floats) -> Floats:
+        matrix = xgboost.DMatrix(rows)
         return np.array([booster.predict(matrix) for booster in self.trees], dtype=np.float64)
 
     def by_networks(self, inputs: Inputs) -> Floats:

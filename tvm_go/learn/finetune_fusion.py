@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -12,12 +11,11 @@ import torch
 
 from tvm_go.graph import Int32, Int64
 from tvm_go.learn.descent import descend
-from tvm_go.learn.fusion import Example, choices_of, imitation_loss
+from tvm_go.learn.fusion import Example, choices_of, costs_ms, imitation_loss
 from tvm_go.policy import GraphInput, Policy
 from tvm_go.search import Problem
 from tvm_go.search.gains import gainful
 from tvm_go.search.sites import moved
-from tvm_go.simulate.workload import Floats
 
 _CHANGES = 8  # asked for together, so that the builders have work
 _SAMPLES = 64  # of the policy, from which it is seen how likely each change is
@@ -57,9 +55,6 @@ def finetune_fusion(
     optimiser = torch.optim.Adam(tuned.parameters(), lr=_LEARNING_RATE)
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
 
-    def cost(partitions: Sequence[Int32]) -> Floats:
-        return np.array([np.nan if ms is None else ms for ms in problem.cost(partitions)], dtype=np.float64)
-
     def changed(changes: Int64, kernel: Int32, one: int) -> Int32:
         for unit in np.flatnonzero(changes[one]):
             kernel = moved(problem, kernel, choices.edge[choices.unit == unit])
@@ -77,11 +72,11 @@ def finetune_fusion(
             idle = 0
         before = problem.asked, problem.spent
         changes = _changes(tuned, graph, choices.merges(problem.graph, kernel), rng, generator)
-        values = cost([changed(changes, kernel, one) for one in range(len(changes))])
+        values = costs_ms(problem, [changed(changes, kernel, one) for one in range(len(changes))])
         for one in np.flatnonzero(np.isfinite(values) & (changes.sum(axis=1) == 1)):
             regret[changes[one] == 1] = abs(values[one] - kernel_ms) / problem.default_ms
         change = partial(changed, changes)
-        kernel, kernel_ms = gainful(kernel, kernel_ms, values, change, lambda one: float(cost([one])[0]))
+        kernel, kernel_ms = gainful(kernel, kernel_ms, values, change, lambda one: float(costs_ms(problem, [one])[0]))
         lesson = Example(graph, choices.merges(problem.graph, kernel), regret)
         descend(tuned, optimiser, imitation_loss(tuned, [lesson], generator), "model", _LARGEST_GRADIENT)
         idle = 0 if (problem.asked, problem.spent) > before else idle + 1

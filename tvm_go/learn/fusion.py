@@ -76,23 +76,26 @@ def choices_of(graph: GraphInput) -> EdgeChoices:
     return graph.choices
 
 
+def legal_plans(problem: Problem, choices: EdgeChoices, merges: Int64) -> list[Int32]:
+    """The legal plans that come nearest to some decisions, int64 [B, U]."""
+    return [choices.partition(problem.graph, row, problem.rules) for row in merges]
+
+
+def costs_ms(problem: Problem, plans: Sequence[Int32]) -> Floats:
+    """Milliseconds of plans by the oracle of a problem, float64 [B]; NaN where its budget is spent."""
+    return np.array([np.nan if ms is None else ms for ms in problem.cost(plans)], dtype=np.float64)
+
+
 def evaluator(problem: Problem, choices: EdgeChoices) -> Evaluate:
     """What decisions take as legal plans, by the oracle of a problem; NaN where its budget is spent."""
-
-    def evaluate(merges: Int64) -> Floats:
-        partitions = [choices.partition(problem.graph, row, problem.rules) for row in merges]
-        costs = problem.cost(partitions)
-        return np.array([np.nan if cost is None else cost for cost in costs], dtype=np.float64)
-
-    return evaluate
+    return lambda merges: costs_ms(problem, legal_plans(problem, choices, merges))
 
 
 def with_gains(problem: Problem, graph: GraphInput) -> GraphInput:
     """Tell what the oracle expects of each other decision; to be used where it predicts."""
     choices = choices_of(graph)
     each = choices.merges_by_default.astype(np.int64) ^ np.eye(choices.num_units, dtype=np.int64)
-    plans = [choices.partition(problem.graph, merges, problem.rules) for merges in each]
-    expected = np.array(problem.expected_all(plans))
+    expected = np.array(problem.expected_all(legal_plans(problem, choices, each)))
     return replace(graph, choices=choices.with_gains(1 - expected / problem.expected(problem.default)))
 
 

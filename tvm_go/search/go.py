@@ -106,13 +106,10 @@ def zero_shot(policy: Policy, problem: Problem, graph: GraphInput, rng: np.rando
     """
     import torch
 
-    from tvm_go.learn.fusion import choices_of, likely_plans
+    from tvm_go.learn.fusion import choices_of, legal_plans, likely_plans
 
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-    choices = choices_of(graph)
-    plans = [
-        choices.partition(problem.graph, merges, problem.rules) for merges in likely_plans(policy, graph, generator)
-    ]
+    plans = legal_plans(problem, choices_of(graph), likely_plans(policy, graph, generator))
     if problem.predicts():
         likely = plans[int(np.argmin(problem.expected_all(plans)))]
         plans.append(min((foreseen(problem, start) for start in (likely, problem.default)), key=problem.expected))
