@@ -10,9 +10,10 @@ import tvm
 from tvm import tir
 from tvm.tir.schedule import BlockRV, Schedule
 
-_CHEAP_CALLS = {"if_then_else", "fabs", "floor", "likely", "reinterpret"}
+_CHEAP_CALLS = {"if_then_else", "fabs", "floor", "likely", "reinterpret", "shift_left"}
 _COSTLY_STEPS = 8  # arithmetic steps from which an element is better stored than computed again
 _MANY_LOADS = 16  # so many parts to choose from would double with every use
+_ACCESS, _POLYNOMIAL, _LIBM = 16, 32, 1000  # what takes how many steps: to read and store an element, exp, pow
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,12 @@ class Block:
     def work(self) -> int:
         """Points of its iteration space."""
         return math.prod(self.spatial) * math.prod(self.reduction)
+
+    @property
+    def steps(self) -> int:
+        """What it takes, about: arithmetic steps over all points, each a lane of a vector instruction."""
+        steps, calls = _arithmetic(self.statement.body)  # of a polynomial, shared parts several times
+        return self.work * (_ACCESS + min(steps, _POLYNOMIAL) + _LIBM * len(calls - _CHEAP_CALLS))
 
     @property
     def is_costly(self) -> bool:
@@ -161,12 +168,12 @@ def conditions(block: Block) -> list[tir.PrimExpr]:
     return found
 
 
-def simple_conditions(block: Block) -> list[tir.PrimExpr]:
-    """The conditions of a block, each simplified over the domains of its iterators."""
+def decides_by(block: Block, variable: tir.Var) -> bool:
+    """Whether the place along an iterator decides which of two values is taken, whatever the values there are."""
     analyzer = tvm.arith.Analyzer()
     for iterator in block.iterators:
         analyzer.bind(iterator.var, iterator.dom)
-    return [analyzer.simplify(condition) for condition in conditions(block)]
+    return any(uses(analyzer.simplify(_of_places(condition)), variable) for condition in conditions(block))
 
 
 def uses(value: tir.PrimExpr, variable: tir.Var) -> bool:
@@ -214,6 +221,15 @@ def with_simple_indices(func: tir.PrimFunc) -> tir.PrimFunc:
         )
 
     return func.with_body(tir.stmt_functor.ir_transform(func.body, None, simplify, ["tir.Block"]))
+
+
+def _of_places(condition: tir.PrimExpr) -> tir.PrimExpr:
+    """A condition with zeros for the values that it reads."""
+
+    def zero(load: tir.BufferLoad) -> tir.PrimExpr:
+        return tir.const(0, load.dtype)
+
+    return tir.stmt_functor.ir_transform(tir.Evaluate(condition), zero, None, ["tir.BufferLoad"]).value
 
 
 def _loads(body: tir.Stmt) -> Iterator[tir.BufferLoad]:

@@ -9,7 +9,7 @@ import tvm
 from tvm import tir
 from tvm.tir.schedule import Schedule, ScheduleError
 
-from relay_passes.schedules.blocks import Block, block_of, leaf_blocks, simple_conditions, step_along, uses
+from relay_passes.schedules.blocks import Block, block_of, decides_by, leaf_blocks, step_along
 from relay_passes.schedules.contraction import (
     Shape,
     contraction_tilings,
@@ -17,7 +17,7 @@ from relay_passes.schedules.contraction import (
     schedule_contraction,
     shape_of,
 )
-from relay_passes.schedules.inlining import has_condition, inline_cheap, normalized
+from relay_passes.schedules.inlining import inline_cheap, normalized
 from relay_passes.schedules.operands import pad_odd_sides, repack_strided
 from relay_passes.schedules.places import schedule_places
 from relay_passes.schedules.rows import compute_by_rows, is_odd, partial_sums, split_reduction, vectorize_inside
@@ -193,14 +193,14 @@ def _plain_loops(sch: Schedule, machine: Machine, name: str) -> None:
     if not loops:
         return
     if block.is_reduction:
-        in_parallel(sch, loops, machine)
+        in_parallel(sch, loops, machine, block.steps)
         return
     kept = 0 if _is_flat(block) else _first_inner_axis(block, machine.cores)
     inner = sch.fuse(*loops[kept:]) if len(loops) > kept + 1 else loops[kept]
     extent = int(sch.get(inner).extent)
     lanes = vector_length(extent, machine)
     if kept:
-        in_parallel(sch, loops[:kept], machine)
+        in_parallel(sch, loops[:kept], machine, block.steps)
         last = max(axis for axis, extent in enumerate(block.spatial) if extent > 1)
         along = [step_along(load, block.spatial_vars[last]) for load in block.loads]
         if lanes >= _FEWEST_LANES and all(step in (0, 1) for step in along):
@@ -209,7 +209,7 @@ def _plain_loops(sch: Schedule, machine: Machine, name: str) -> None:
         sch.vectorize(inner)
     else:
         outer, lane = sch.split(inner, [None, lanes])
-        in_parallel(sch, [outer], machine)
+        in_parallel(sch, [outer], machine, block.steps)
         sch.vectorize(lane)
 
 
@@ -222,13 +222,10 @@ def _first_inner_axis(block: Block, cores: int) -> int:
     wide = [axis for axis, extent in enumerate(block.spatial) if extent > 1]
     last = wide.pop() if wide else 0
     first, length = last, block.spatial[last] if block.spatial else 1
-    conditions = simple_conditions(block)
 
     def is_whole(axis: int, stride: int) -> bool:
         var = block.spatial_vars[axis]
-        return all(step_along(load, var) == stride for load in block.loads) and not any(
-            uses(condition, var) for condition in conditions
-        )
+        return all(step_along(load, var) == stride for load in block.loads) and not decides_by(block, var)
 
     while (
         wide
@@ -251,4 +248,4 @@ def _is_flat(block: Block) -> bool:
         all(extent == 1 or step_along(load, var) == stride for extent, var, stride in axes)
         for load in block.loads
         for axes in [list(zip(block.spatial, block.spatial_vars, strides, strict=True))]
-    ) and not has_condition(block)
+    ) and not any(decides_by(block, var) for var in block.spatial_vars)

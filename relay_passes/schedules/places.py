@@ -9,7 +9,7 @@ from __future__ import annotations
 from tvm import tir
 from tvm.tir.schedule import LoopRV, Schedule
 
-from relay_passes.schedules.blocks import Block, block_of, conditions, step_along, uses
+from relay_passes.schedules.blocks import Block, block_of, conditions, decides_by, step_along
 from relay_passes.schedules.threads import in_parallel
 from relay_passes.schedules.tiling import Machine, vector_length
 
@@ -52,7 +52,8 @@ def schedule_places(sch: Schedule, machine: Machine, name: str, done: set[str]) 
     if len(block.spatial) - 1 in own | before or own.keys() & before.keys() or bool(transforms) != bool(before):
         return set()
     outer, inner = _split_places(sch, block, before, own)
-    parallel = in_parallel(sch, outer[:-1] or outer, machine)
+    steps = sum(one.steps for one in (block, *transforms, *padded))
+    parallel = in_parallel(sch, outer[:-1] or outer, machine, steps)
     for transform in transforms:
         at = inner[len(before) - 1]
         sch.compute_at(sch.get_block(transform.name), at)
@@ -98,9 +99,7 @@ def _only_read_by(sch: Schedule, name: str, done: set[str]) -> list[Block]:
 def _has_lanes(block: Block) -> bool:
     """Whether the last axis may become vectors: all reads are contiguous along it or stand still, in all conditions."""
     last = block.spatial_vars[-1]
-    return all(step_along(load, last) in (0, 1) for load in block.loads) and not any(
-        uses(condition, last) for condition in conditions(block)
-    )
+    return all(step_along(load, last) in (0, 1) for load in block.loads) and not decides_by(block, last)
 
 
 def _split_places(

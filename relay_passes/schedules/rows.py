@@ -52,9 +52,10 @@ def split_reduction(sch: Schedule, name: str, machine: Machine) -> list[str]:
 def partial_sums(sch: Schedule, name: str, machine: Machine) -> None:
     """The vectors of partial results that :func:`split_reduction` makes: parallel over rows."""
     handle = sch.get_block(name)
-    count = len(block_of(sch, handle).spatial) - 1
+    block = block_of(sch, handle)
+    count = len(block.spatial) - 1
     *loops, lane = sch.get_loops(handle)  # rows..., steps..., lanes
-    in_parallel(sch, loops[:count], machine)
+    in_parallel(sch, loops[:count], machine, block.steps)
     sch.vectorize(lane)
     init = sch.decompose_reduction(handle, loops[count])
     sch.vectorize(list(sch.get_loops(init))[-1])
@@ -77,6 +78,7 @@ def compute_by_rows(sch: Schedule, final: str, inner: list[str], machine: Machin
         changed.
     """
     work = [_work(sch, name) for name in inner]
+    steps = sum(block_of(sch, sch.get_block(name)).steps for name in [*inner, final])
     for depth in range(len(block_of(sch, sch.get_block(final)).spatial) - 1, 0, -1):
         trial = sch.copy()
         loops = list(trial.get_loops(trial.get_block(final)))
@@ -88,7 +90,7 @@ def compute_by_rows(sch: Schedule, final: str, inner: list[str], machine: Machin
             continue
         if all(_work(trial, name) <= before for name, before in zip(inner, work, strict=True)):
             loops = list(sch.get_loops(sch.get_block(final)))
-            row = in_parallel(sch, loops[:depth], machine)
+            row = in_parallel(sch, loops[:depth], machine, steps)
             for name in reversed(inner):
                 sch.compute_at(sch.get_block(name), row)
             return row

@@ -15,6 +15,7 @@ from tvm.tir.schedule import BlockRV, LoopRV, Schedule
 from relay_passes.schedules.blocks import Block, leaf_blocks
 from relay_passes.schedules.tiling import Machine, divisors
 
+_WORTH_THREADS = 1 << 18  # arithmetic steps: 2 us of one core, and threads take 1 to start
 _MOST = 64  # work items of a group: every device that TVM knows takes so many
 _GROUPS = 16  # at least so many groups, so that all of a device's units have work
 
@@ -24,14 +25,20 @@ def private_result(sch: Schedule, anchor: BlockRV) -> BlockRV:
     return sch.cache_write(anchor, 0, "local")
 
 
-def in_parallel(sch: Schedule, loops: Sequence[LoopRV], machine: Machine) -> LoopRV:
-    """Run the steps of the outermost loops side by side: on cores, or on threads in groups; the inner loop of these.
+def in_parallel(sch: Schedule, loops: Sequence[LoopRV], machine: Machine, steps: int) -> LoopRV:
+    """Run the outermost loops side by side: on cores, or on threads in groups; the inner loop of these.
 
     As TVM's `parallel` and `bind`, it must come before reductions in the loops are decomposed.
+
+    Parameters
+    ----------
+    steps : int
+        Arithmetic steps of all iterations: one core does a few faster than others start.
     """
     if not machine.is_device:
         parallel = _fuse(sch, loops)
-        sch.parallel(parallel)
+        if steps >= _WORTH_THREADS:
+            sch.parallel(parallel)
         return parallel
     whole, part = group_of([int(sch.get(loop).extent) for loop in loops])
     items = list(loops[len(loops) - whole :])
