@@ -15,6 +15,7 @@ from scipy.optimize import nnls
 from cost_model.dataset import COLUMNS, PROBES
 from cost_model.features import KINDS, Floats
 from cost_model.roofline import ms_per_byte, rates
+from tvm_go.steps import ACCESS, LIBM, MULTIPLY_ADD, POLYNOMIAL, WORTH_THREADS
 
 _COLUMN = {name: position for position, name in enumerate(COLUMNS)}
 _SUMMED = ("conv2d", "conv2d_blocked", "depthwise", "dense", "dense_packed", "batch_matmul", "softmax", "sum",
@@ -149,10 +150,21 @@ def _traffic(rows: Floats) -> list[Floats]:
 
 
 def _launches(rows: Floats) -> list[Floats]:
-    """Of kernels, and of threads: by TVM's schedules, and by ours, which share out all that is longer than a vector."""
+    """Of kernels, and of threads: by TVM's schedules, and by ours."""
     counts = [_amount(rows, name) for name in ("ops", "inputs", "outputs")]
-    shared_out = [_amount(rows, "anchor_parallel") >= 2, _amount(rows, "elements_out") > _VECTOR]
+    shared_out = [_amount(rows, "anchor_parallel") >= 2, _steps(rows) >= WORTH_THREADS]
     return [*counts, np.ones(len(rows)), *(each.astype(np.float64) for each in shared_out)]
+
+
+def _steps(rows: Floats) -> Floats:
+    """About what our schedules take a kernel for when they decide on threads, as `Block.steps` counts."""
+    polynomials = np.sum([_amount(rows, f"elements_{name}") for name in ("exponential", "tanh", "erf")], axis=0)
+    return np.asarray(
+        ACCESS * _amount(rows, "elements_most")
+        + POLYNOMIAL * polynomials
+        + LIBM * _amount(rows, "elements_libm")
+        + MULTIPLY_ADD / 2 * _amount(rows, "flops_anchors")
+    )
 
 
 def _amount(rows: Floats, name: str) -> Floats:

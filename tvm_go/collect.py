@@ -31,7 +31,7 @@ from tvm_go.rules import RULE_SET_NAMES, rule_set
 from tvm_go.search import Budget
 
 _LOGGER = logging.getLogger(__name__)
-_VISITS = 2  # of each kernel: what is learned from should be the kernel's own time
+VISITS = 2  # of each kernel: what is learned from should be the kernel's own time
 _PLANS_PER_FORM = 5  # preparing a model in other forms takes seconds
 _MOST_FLIPPED = 6  # logarithm (base 2) of how many edges a plan differs on at most, on average
 _IN_VAIN = 100  # plans without a new kernel, after which a model has no more to give
@@ -178,7 +178,7 @@ def collect_into(
     rpc: RpcConfig | None = None,
 ) -> dict[str, Collected]:
     """As :func:`collect`, on one target, after the probes that tell what its device can do."""
-    with Measurer(target=str(target), config=MeasureConfig(visits=_VISITS), rpc=rpc) as measurer:
+    with Measurer(target=str(target), config=MeasureConfig(visits=VISITS), rpc=rpc) as measurer:
 
         def oracle_of(name: str) -> KernelOracle:
             return KernelOracle(str(target), measurer, log, try_tir=takes_tir(target), model=name)

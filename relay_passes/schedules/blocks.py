@@ -10,10 +10,11 @@ import tvm
 from tvm import tir
 from tvm.tir.schedule import BlockRV, Schedule
 
+from tvm_go.steps import ACCESS, LIBM, POLYNOMIAL
+
 _CHEAP_CALLS = {"if_then_else", "fabs", "floor", "likely", "reinterpret", "shift_left"}
 _COSTLY_STEPS = 8  # arithmetic steps from which an element is better stored than computed again
 _MANY_LOADS = 16  # so many parts to choose from would double with every use
-_ACCESS, _POLYNOMIAL, _LIBM = 16, 32, 1000  # what takes how many steps: to read and store an element, exp, pow
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ class Block:
 
     @property
     def steps(self) -> int:
-        """What it takes, about: arithmetic steps over all points, each a lane of a vector instruction."""
+        """What it takes, in the steps of `tvm_go.steps`."""
         steps, calls = _arithmetic(self.statement.body)  # of a polynomial, shared parts several times
-        return self.work * (_ACCESS + min(steps, _POLYNOMIAL) + _LIBM * len(calls - _CHEAP_CALLS))
+        return self.work * (ACCESS + min(steps, POLYNOMIAL) + LIBM * len(calls - _CHEAP_CALLS))
 
     @property
     def is_costly(self) -> bool:

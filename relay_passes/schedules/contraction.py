@@ -11,8 +11,8 @@ from tvm.tir.schedule import BlockRV, LoopRV, Schedule
 from relay_passes.schedules.blocks import Block, block_of, split_points, step_along, step_within
 from relay_passes.schedules.threads import in_parallel
 from relay_passes.schedules.tiling import Machine, Tiling, register_tiles, vector_length
+from tvm_go.steps import MULTIPLY_ADD
 
-_STEPS = 4  # of a multiply-add, as `Block.steps` counts: what it reads is in registers
 _SHORT = 4  # a reduction loop of so few iterations is written out
 
 
@@ -141,7 +141,7 @@ def schedule_contraction(
         lane = vector
     chunks = [*outer, column_outer, *row_outer] if tiling.columns_first else [*outer, *row_outer, column_outer]
     sch.reorder(*chunks, *reductions, *row_inner, column, lane)
-    parallel = in_parallel(sch, chunks, machine, _STEPS * block.work)
+    parallel = in_parallel(sch, chunks, machine, MULTIPLY_ADD * block.work)
     if final is not None:
         sch.compute_at(anchor, parallel, preserve_unit_loops=True)
         _write_out(sch, final, machine.outer_loops)

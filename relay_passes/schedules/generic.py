@@ -24,7 +24,7 @@ from relay_passes.schedules.rows import compute_by_rows, is_odd, partial_sums, s
 from relay_passes.schedules.threads import finish_threads, in_parallel, private_result
 from relay_passes.schedules.tiling import Machine, Tiling, vector_length
 
-_FEWEST_LANES = 4  # shorter vectors are left to LLVM
+_FEWEST_LANES, _LONG = 4, 64  # shorter vectors are left to LLVM; in loops so long, all but the longest
 
 
 class NotSchedulableError(Exception):
@@ -195,44 +195,62 @@ def _plain_loops(sch: Schedule, machine: Machine, name: str) -> None:
     if block.is_reduction:
         in_parallel(sch, loops, machine, block.steps)
         return
-    kept = 0 if _is_flat(block) else _first_inner_axis(block, machine.cores)
+    first = _first_vector_axis(block, machine)
+    kept = _first_inner_axis(block, machine) if first is None else first
     inner = sch.fuse(*loops[kept:]) if len(loops) > kept + 1 else loops[kept]
     extent = int(sch.get(inner).extent)
     lanes = vector_length(extent, machine)
-    if kept:
+    if first is None and kept:
         in_parallel(sch, loops[:kept], machine, block.steps)
         last = max(axis for axis, extent in enumerate(block.spatial) if extent > 1)
         along = [step_along(load, block.spatial_vars[last]) for load in block.loads]
-        if lanes >= _FEWEST_LANES and all(step in (0, 1) for step in along):
+        is_short = 2 * lanes < (machine.lanes if extent >= _LONG else 2 * _FEWEST_LANES)
+        if not is_short and all(step in (0, 1) for step in along):
             sch.vectorize(inner if lanes == extent else sch.split(inner, [None, lanes])[1])
-    elif lanes == extent:
+    elif lanes == block.work:
         sch.vectorize(inner)
     else:
         outer, lane = sch.split(inner, [None, lanes])
-        in_parallel(sch, [outer], machine, block.steps)
+        in_parallel(sch, [*loops[:kept], outer], machine, block.steps)
         sch.vectorize(lane)
 
 
-def _first_inner_axis(block: Block, cores: int) -> int:
+def _first_vector_axis(block: Block, machine: Machine) -> int | None:
+    """From which axis on those of a flat block become one of vectors; None if the block is not flat, or has no vectors.
+
+    Two axes may always become one. Among more, TVM computes a place for each lane if vectors cross from row to row.
+    """
+    if not _is_flat(block):
+        return None
+    wide = [axis for axis, extent in enumerate(block.spatial) if extent > 1]
+    if len(wide) < 3 or block.spatial[wide[-1]] % machine.lanes == 0:
+        return 0
+    lanes = {axis: vector_length(math.prod(block.spatial[axis:]), machine) for axis in (wide[-1], wide[-2])}
+    best = max(lanes, key=lambda axis: lanes[axis])
+    return best if 2 * lanes[best] >= machine.lanes else None
+
+
+def _first_inner_axis(block: Block, machine: Machine) -> int:
     """From which axis on the loops become one: the last long axis, or where that has no whole vectors, one before it.
 
-    Axes are taken together that are one in memory wherever the block reads, and on which no condition depends, while
-    the others leave work for all cores.
+    Axes are taken together that are one in memory wherever the block reads, or along which a read stands still, and on
+    which no condition depends, while the others leave work for all cores.
     """
     wide = [axis for axis, extent in enumerate(block.spatial) if extent > 1]
     last = wide.pop() if wide else 0
     first, length = last, block.spatial[last] if block.spatial else 1
 
-    def is_whole(axis: int, stride: int) -> bool:
-        var = block.spatial_vars[axis]
-        return all(step_along(load, var) == stride for load in block.loads) and not decides_by(block, var)
+    def are_one(inner: int, outer: int) -> bool:
+        steps = [[step_along(load, block.spatial_vars[axis]) for axis in (inner, outer)] for load in block.loads]
+        return all(each in ([1, length], [0, 0]) for each in steps) and not any(
+            decides_by(block, block.spatial_vars[axis]) for axis in (inner, outer)
+        )
 
     while (
         wide
-        and length % _FEWEST_LANES
-        and math.prod(block.spatial[: wide[-1]]) >= cores
-        and is_whole(last, 1)
-        and is_whole(wide[-1], length)
+        and length % machine.lanes
+        and math.prod(block.spatial[: wide[-1]]) >= machine.cores
+        and are_one(last, wide[-1])
     ):
         first = wide.pop()
         length *= block.spatial[first]
@@ -244,8 +262,8 @@ def _is_flat(block: Block) -> bool:
     strides = [1]
     for extent in reversed(block.spatial[1:]):
         strides.insert(0, strides[0] * extent)
+    wide = [axis for axis, extent in enumerate(block.spatial) if extent > 1]
+    moved, still = [strides[axis] for axis in wide], [0] * len(wide)
     return all(
-        all(extent == 1 or step_along(load, var) == stride for extent, var, stride in axes)
-        for load in block.loads
-        for axes in [list(zip(block.spatial, block.spatial_vars, strides, strict=True))]
+        [step_along(load, block.spatial_vars[axis]) for axis in wide] in (moved, still) for load in block.loads
     ) and not any(decides_by(block, var) for var in block.spatial_vars)

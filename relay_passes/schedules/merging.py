@@ -117,7 +117,8 @@ def _merged_block(blocks: Sequence[Block], stored: Sequence[tir.Buffer]) -> tir.
         value = _with_variables(renamed, values)
         read = any(load.buffer.same_as(block.output) for other in blocks for load in other.loads)
         if read:
-            variable = tir.decl_buffer([1], block.output.dtype, f"{block.output.name}_value")
+            # "global" is what TVM keeps on the stack of a CPU; of another scope, it asks for memory at every element
+            variable = tir.decl_buffer([1], block.output.dtype, f"{block.output.name}_value", scope="global")
             values.append((block.output, variable))
             statements.append(tir.BufferStore(variable, value, [zero]))
             value = tir.BufferLoad(variable, [zero])

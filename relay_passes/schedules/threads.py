@@ -14,8 +14,8 @@ from tvm.tir.schedule import BlockRV, LoopRV, Schedule
 
 from relay_passes.schedules.blocks import Block, leaf_blocks
 from relay_passes.schedules.tiling import Machine, divisors
+from tvm_go.steps import WORTH_THREADS
 
-_WORTH_THREADS = 1 << 18  # arithmetic steps: 2 us of one core, and threads take 1 to start
 _MOST = 64  # work items of a group: every device that TVM knows takes so many
 _GROUPS = 16  # at least so many groups, so that all of a device's units have work
 
@@ -33,11 +33,11 @@ def in_parallel(sch: Schedule, loops: Sequence[LoopRV], machine: Machine, steps:
     Parameters
     ----------
     steps : int
-        Arithmetic steps of all iterations: one core does a few faster than others start.
+        Of all iterations, as `tvm_go.steps` counts: one core does a few before others have started.
     """
     if not machine.is_device:
         parallel = _fuse(sch, loops)
-        if steps >= _WORTH_THREADS:
+        if steps >= WORTH_THREADS:
             sch.parallel(parallel)
         return parallel
     whole, part = group_of([int(sch.get(loop).extent) for loop in loops])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tvm import relay
 
+from cost_model.rebuild import rebuilt, side_by_side
 from cost_model.structure import union
+from relay_passes.dataflow import read
+from relay_passes.extract import to_graph
 from relay_passes.targets import as_target
 from tests.models import write_small_onnx
 from tests.partitions import partitioned, taken_apart
@@ -43,6 +47,31 @@ def test_kernels_of_a_real_model(small: Model) -> None:
     order = members(kernel)[1]
     assert kernel_keys(again, of_op) == kernel_keys(graph, kernel)
     assert np.array_equal(again.value_bytes[again.op_first_value], graph.value_bytes[graph.op_first_value[order]])
+
+
+def test_kernels_are_relay_again(small: Model) -> None:
+    graph, kernel = small.graph, small.default
+    functions = [rebuilt(one) for one in taken_apart(graph, kernel)]
+    again = to_graph(read(side_by_side(functions)))
+    of_op = np.sort(kernel)
+    assert kernel_keys(again, of_op) == kernel_keys(graph, kernel)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"values": [["float32", [4]], ["float32", [5]]]}, r"an output has the type .*\(4,\).*not float32 \[5\]"),
+        ({"ops": [["nn.song", "{}", 0, 4.0, 0, [0], 1]]}, "nn.song"),
+        ({"ops": [["clip", '{"a_max": 6.0, "a_min": 0.0, "b": 1}', 0, 4.0, 0, [0], 1]]}, "b"),
+        ({"outputs": [7]}, "list index out of range"),
+    ],
+)
+def test_what_cannot_be_relay_again_is_named(change: dict[str, Any], reason: str) -> None:
+    one = {"ops": [["nn.relu", "{}", 0, 4.0, 0, [0], 1]], "values": [["float32", [4]]] * 2, "outputs": [1]}
+    rebuilt(one)
+    with pytest.raises(LogError, match=f"cannot be built again: .*{reason}") as caught:
+        rebuilt(one | change)
+    assert "\n" not in str(caught.value)
 
 
 def test_what_is_no_structure_is_named() -> None:

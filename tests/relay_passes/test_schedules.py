@@ -120,6 +120,18 @@ def test_what_a_transform_computes_at_a_place_is_known_before_it_runs() -> None:
     assert len(choices) == 1  # the padding
 
 
+@pytest.mark.parametrize(("columns", "shared_out"), [(128, False), (65_536, True)])
+def test_a_row_is_shared_out_among_threads_if_that_takes_longer_than_to_start_them(
+    columns: int, shared_out: bool
+) -> None:
+    target = as_target("llvm")
+    x, y = parameter("x", 1, columns), parameter("y", 1, columns)
+    for value in (x + y, relay.sigmoid(x) * y, relay.nn.softmax(x), relay.tanh(relay.sum(x * y, axis=[1]) + x)):
+        with build_scopes(target):
+            text = lower_primitive(kernel(value), target, "kernel", TIR).script()
+        assert ("T.parallel" in text) == (shared_out and "softmax" not in text), text
+
+
 def test_tiles_of_large_maps_leave_half_of_the_registers_free() -> None:
     machine = Machine(lanes=16, registers=32, cores=2)
 

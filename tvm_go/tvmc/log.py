@@ -21,6 +21,7 @@ from tuning_logs.files import kernels_of, records_of, write_whole
 from tuning_logs.summary import TargetSummary, summary
 from tvm_go.collect import Collected, RandomPlans, collect_into, seed_of
 from tvm_go.errors import LogError, UsageError
+from tvm_go.measure_again import measure_again
 from tvm_go.tvmc.errors import check_output, interrupted, one_line
 from tvm_go.tvmc.frame import Command, add_command
 from tvm_go.tvmc.models import load_model
@@ -70,6 +71,16 @@ def add_log_parser(subparsers: Any, _: argparse.ArgumentParser, __: object) -> N
     one.add_argument("--kernels", type=int, default=400, help="distinct kernels of each model; default: %(default)s.")
     one.add_argument("--seconds", type=float, default=float("inf"), help="when to stop all the same.")
     one.add_argument("--seed", type=int, default=0)
+    one = add(
+        "measure",
+        drive_measure,
+        "measure the kernels of other logs on a target, without their models, and go on where it was stopped.",
+        "other-cpu.jsonl.gz --log kernels.jsonl",
+    )
+    one.add_argument("logs", nargs="+", metavar="LOG", help="what kernels to measure; of any targets.")
+    one.add_argument("--log", default="kernels.jsonl", help="where to; default: %(default)s.")
+    one.add_argument("--target", metavar="T", default="native", help="default: native, this machine's CPU.")
+    one.add_argument("--seconds", type=float, default=float("inf"), help="when to stop all the same.")
     one = add("train", drive_train, "learn a cost model from the kernels of logs.", "kernels.jsonl -o cost.model")
     one.add_argument("logs", nargs="+", metavar="LOG")
     one.add_argument("-o", "--output", required=True, metavar="MODEL")
@@ -140,6 +151,26 @@ def drive_collect(args: argparse.Namespace) -> int:
         collect_into(log, models, target, kernels=args.kernels, seconds=args.seconds, on_plans=tell)
     except KeyboardInterrupt:
         return interrupted(f"what was measured is in {args.log}, and the same command goes on from there")
+    return 0
+
+
+@one_line
+def drive_measure(args: argparse.Namespace) -> int:
+    """Measure the kernels of logs again, on a target."""
+    log = TuningLog(args.log)
+    log.ensure_writable()
+    records = [record for path in args.logs for record in kernels_of(path)]
+    console = Console(stderr=True)
+
+    def tell(done: int, kernels: int) -> None:
+        console.print(f"{done} of {kernels} kernels", highlight=False)
+
+    try:
+        lost = measure_again(log, records, str(as_target(args.target)), seconds=args.seconds, on_batch=tell)
+    except KeyboardInterrupt:
+        return interrupted(f"what was measured is in {args.log}, and the same command goes on from there")
+    if lost:
+        console.print(f"{lost} kernels were left out: this TVM does not build them again as they were", style="yellow")
     return 0
 
 

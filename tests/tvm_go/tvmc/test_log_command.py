@@ -76,6 +76,12 @@ def test_collect_goes_on_where_it_was_stopped_and_a_model_learns_from_it(models:
     records = [one for one in TuningLog(tmp_path / "k.jsonl").load() if isinstance(one, KernelRecord)]
     assert all(one.structure for one in records)
     assert len({one.key for one in records if one.model == "small"}) >= 20
+    measure = ("log", "measure", "k.jsonl", "--log", "again.jsonl")
+    for _ in range(2):
+        done = tvm_go(*measure, cwd=tmp_path)
+        assert done.status == 0, done.stderr
+        assert "left out" not in done.stderr
+        assert sorted(measured(tmp_path / "again.jsonl")) == sorted(found)
     trained = tvm_go("log", "train", "k.jsonl", "-o", "cost.model", cwd=tmp_path)
     assert trained.status == 0, trained.stderr
     assert (tmp_path / "cost.model").exists()
@@ -90,6 +96,8 @@ def test_bad_input_is_one_line(log: Path, tmp_path: Path, capsys: pytest.Capture
         (("merge", log, "-o", tmp_path), 2, "it is a folder"),
         (("collect", "none.onnx", "--log", tmp_path / "l"), 2, "there is no model file 'none.onnx'"),
         (("collect", "none.onnx", "--log", tmp_path), 1, "cannot"),
+        (("measure", log, "--log", tmp_path / "l"), 1, "no record says what its kernel is"),
+        (("measure", log, "--log", tmp_path), 1, "cannot"),
     ):
         code, out, err = command(capsys, *arguments)
         assert (code, out) == (status, "")
