@@ -6,5 +6,6 @@ A step is an arithmetic instruction on one lane of a vector; what else an elemen
 ACCESS = 16  # to read and store an element
 POLYNOMIAL = 32  # exp, tanh and their like, as our schedules compute them
 LIBM = 1000  # a call for each lane
+SCALAR = 8  # times as many steps where there are no vectors
 MULTIPLY_ADD = 4  # in a contraction, whose operands are in registers
 WORTH_THREADS = 1 << 18  # 2 us of one core; to start others takes 1

@@ -65,14 +65,19 @@ class Block:
     @property
     def steps(self) -> int:
         """What it takes, in the steps of `tvm_go.steps`."""
-        steps, calls = _arithmetic(self.statement.body)  # of a polynomial, shared parts several times
-        return self.work * (ACCESS + min(steps, POLYNOMIAL) + LIBM * len(calls - _CHEAP_CALLS))
+        steps, _ = _arithmetic(self.statement.body)  # of a polynomial, shared parts several times
+        return self.work * (ACCESS + min(steps, POLYNOMIAL) + LIBM * self.calls_libm)
+
+    @property
+    def calls_libm(self) -> bool:
+        """Whether it calls a function, for each lane of a vector by itself."""
+        return not _arithmetic(self.statement.body)[1] <= _CHEAP_CALLS
 
     @property
     def is_costly(self) -> bool:
         """Whether computing an element twice is worse than storing it: a call of libm, or a polynomial in its place."""
-        steps, calls = _arithmetic(self.statement.body)
-        return steps >= _COSTLY_STEPS or len(self.loads) > _MANY_LOADS or not calls <= _CHEAP_CALLS
+        steps, _ = _arithmetic(self.statement.body)
+        return steps >= _COSTLY_STEPS or len(self.loads) > _MANY_LOADS or self.calls_libm
 
     def stores_in_place(self) -> bool:
         """Whether it writes element ``[i, j, ...]`` at iterators ``i, j, ...``, in this order."""
@@ -225,12 +230,12 @@ def with_simple_indices(func: tir.PrimFunc) -> tir.PrimFunc:
 
 
 def _of_places(condition: tir.PrimExpr) -> tir.PrimExpr:
-    """A condition with zeros for the values that it reads."""
+    """A condition that does not tell where the values that it reads come from."""
 
-    def zero(load: tir.BufferLoad) -> tir.PrimExpr:
-        return tir.const(0, load.dtype)
+    def value(load: tir.BufferLoad) -> tir.PrimExpr:
+        return tir.Var("value", load.dtype)
 
-    return tir.stmt_functor.ir_transform(tir.Evaluate(condition), zero, None, ["tir.BufferLoad"]).value
+    return tir.stmt_functor.ir_transform(tir.Evaluate(condition), value, None, ["tir.BufferLoad"]).value
 
 
 def _loads(body: tir.Stmt) -> Iterator[tir.BufferLoad]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import tvm
 from tvm import tir
-from tvm.tir.schedule import Schedule, ScheduleError
+from tvm.tir.schedule import LoopRV, Schedule, ScheduleError
 
 from relay_passes.schedules.blocks import Block, block_of, decides_by, leaf_blocks, step_along
 from relay_passes.schedules.contraction import (
@@ -23,8 +23,10 @@ from relay_passes.schedules.places import schedule_places
 from relay_passes.schedules.rows import compute_by_rows, is_odd, partial_sums, split_reduction, vectorize_inside
 from relay_passes.schedules.threads import finish_threads, in_parallel, private_result
 from relay_passes.schedules.tiling import Machine, Tiling, vector_length
+from tvm_go.steps import SCALAR
 
-_FEWEST_LANES, _LONG = 4, 64  # shorter vectors are left to LLVM; in loops so long, all but the longest
+_FEWEST_LANES = 4  # shorter vectors are left to LLVM
+_LONG = 64  # loops so long LLVM makes vectors of, and longer ones than those that divide them, if no function is called
 
 
 class NotSchedulableError(Exception):
@@ -198,21 +200,29 @@ def _plain_loops(sch: Schedule, machine: Machine, name: str) -> None:
     first = _first_vector_axis(block, machine)
     kept = _first_inner_axis(block, machine) if first is None else first
     inner = sch.fuse(*loops[kept:]) if len(loops) > kept + 1 else loops[kept]
-    extent = int(sch.get(inner).extent)
-    lanes = vector_length(extent, machine)
+    lanes = vector_length(int(sch.get(inner).extent), machine)
     if first is None and kept:
-        in_parallel(sch, loops[:kept], machine, block.steps)
-        last = max(axis for axis, extent in enumerate(block.spatial) if extent > 1)
-        along = [step_along(load, block.spatial_vars[last]) for load in block.loads]
-        is_short = 2 * lanes < (machine.lanes if extent >= _LONG else 2 * _FEWEST_LANES)
-        if not is_short and all(step in (0, 1) for step in along):
-            sch.vectorize(inner if lanes == extent else sch.split(inner, [None, lanes])[1])
+        _along_rows(sch, machine, block, loops[:kept], inner)
     elif lanes == block.work:
         sch.vectorize(inner)
     else:
         outer, lane = sch.split(inner, [None, lanes])
         in_parallel(sch, [*loops[:kept], outer], machine, block.steps)
         sch.vectorize(lane)
+
+
+def _along_rows(sch: Schedule, machine: Machine, block: Block, rows: list[LoopRV], inner: LoopRV) -> None:
+    """Parallel over rows; vectors within them where reads are contiguous: explicit ones, or LLVM's."""
+    extent = int(sch.get(inner).extent)
+    lanes = vector_length(extent, machine)
+    last = max(axis for axis, extent in enumerate(block.spatial) if extent > 1)
+    is_contiguous = all(step_along(load, block.spatial_vars[last]) in (0, 1) for load in block.loads)
+    by_llvm = extent >= _LONG and 2 * lanes < machine.lanes and not block.calls_libm
+    is_explicit = lanes >= _FEWEST_LANES and not by_llvm
+    has_vectors = is_contiguous and (is_explicit or by_llvm)
+    in_parallel(sch, rows, machine, block.steps * (1 if has_vectors else SCALAR))
+    if has_vectors and is_explicit:
+        sch.vectorize(inner if lanes == extent else sch.split(inner, [None, lanes])[1])
 
 
 def _first_vector_axis(block: Block, machine: Machine) -> int | None:
@@ -249,12 +259,12 @@ def _first_inner_axis(block: Block, machine: Machine) -> int:
     while (
         wide
         and length % machine.lanes
-        and math.prod(block.spatial[: wide[-1]]) >= machine.cores
+        and math.prod(block.spatial[: wide[-1]]) >= max(machine.cores, 2)
         and are_one(last, wide[-1])
     ):
         first = wide.pop()
         length *= block.spatial[first]
-    return first
+    return first if length >= _LONG or length % _FEWEST_LANES == 0 else last
 
 
 def _is_flat(block: Block) -> bool:

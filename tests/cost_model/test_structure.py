@@ -60,9 +60,8 @@ def test_kernels_are_relay_again(small: Model) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"values": [["float32", [4]], ["float32", [5]]]}, r"an output has the type .*\(4,\).*not float32 \[5\]"),
+        ({"values": [["float32", [4]], ["float32", [5]]]}, r"an output has the type .*4.*, not float32 \[5\]"),
         ({"ops": [["nn.song", "{}", 0, 4.0, 0, [0], 1]]}, "nn.song"),
-        ({"ops": [["clip", '{"a_max": 6.0, "a_min": 0.0, "b": 1}', 0, 4.0, 0, [0], 1]]}, "b"),
         ({"outputs": [7]}, "list index out of range"),
     ],
 )
