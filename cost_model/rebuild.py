@@ -17,6 +17,7 @@ from tvm_go.errors import LogError
 
 _ATTRIBUTES = {"nn.contrib_dense_pack": "relay.attrs.DensePackAttrs", "cumsum": "relay.attrs.ScanopAttrs"}
 # of operators that TVM registers with others, or with none
+_GIVE_TUPLES = ("split",)  # also of one tensor
 
 
 def rebuilt(kernel: Structure) -> relay.Function:
@@ -58,7 +59,11 @@ def _function(kernel: Structure) -> relay.Function:
             exprs.append(params[-1])
     for name, attrs, _, _, _, arguments, outputs in ops:
         call = relay.Call(tvm.ir.Op.get(name), [_argument(one, exprs) for one in arguments], _attributes(name, attrs))
-        exprs += [call] if outputs == 1 else [relay.TupleGetItem(call, field) for field in range(outputs)]
+        exprs += (
+            [call]
+            if outputs == 1 and name not in _GIVE_TUPLES
+            else [relay.TupleGetItem(call, field) for field in range(outputs)]
+        )
     results = [exprs[value] for value in kernel["outputs"]]
     return relay.Function(params, results[0] if len(results) == 1 else relay.Tuple(results))
 

@@ -57,6 +57,12 @@ def test_kernels_are_relay_again(small: Model) -> None:
     assert kernel_keys(again, of_op) == kernel_keys(graph, kernel)
 
 
+def test_a_tuple_of_one_tensor_is_one_again() -> None:
+    attrs = '{"axis": 1, "indices_or_sections": []}'
+    one = {"ops": [["split", attrs, 2, 0.0, 0, [0], 1]], "values": [["float32", [4, 8]]] * 2, "outputs": [1]}
+    assert isinstance(rebuilt(one).body, relay.TupleGetItem)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
