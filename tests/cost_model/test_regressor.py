@@ -10,7 +10,7 @@ import pytest
 
 from cost_model.dataset import COLUMNS, Dataset
 from cost_model.kernel_ops import KernelOps
-from cost_model.regressor import CostModel
+from cost_model.regressor import VERSION, CostModel
 from cost_model.roofline import roofline
 from tvm_go.errors import LogError
 
@@ -80,7 +80,12 @@ def rewritten(path: Path, name: str, old: bytes, new: bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "old", "new", "message"),
     [
-        ("about.json", b'"version": 4', b'"version": 9', r"of another version \(9\).*tvm-go log train"),
+        (
+            "about.json",
+            f'"version": {VERSION}'.encode(),
+            b'"version": 9',
+            r"of another version \(9\).*tvm-go log train",
+        ),
         ("about.json", b'"flops"', b'"flips"', "made for other features"),
         ("trees_0.ubj", b"learner", b"l\xff\xffrner", "was written by XGBoost .* cannot read"),
         ("about.json", b"{", b"[", "is no cost model"),
