@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import tvm
 
-from cost_model.config import MeasureConfig, RpcConfig
+from cost_model.config import MeasureConfig
 from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
 from cost_model.probes import measure_probes
@@ -31,7 +32,7 @@ from tvm_go.rules import RULE_SET_NAMES, rule_set
 from tvm_go.search import Budget
 
 _LOGGER = logging.getLogger(__name__)
-VISITS = 2  # of each kernel: what is learned from should be the kernel's own time
+_VISITS = 2  # of each kernel: what is learned from should be the kernel's own time
 _PLANS_PER_FORM = 5  # preparing a model in other forms takes seconds
 _MOST_FLIPPED = 6  # logarithm (base 2) of how many edges a plan differs on at most, on average
 _IN_VAIN = 100  # plans without a new kernel, after which a model has no more to give
@@ -175,16 +176,22 @@ def collect_into(
     plans: int = 1,
     seconds: float = float("inf"),
     on_plans: Callable[[str, Collected], None] = lambda name, collected: None,
-    rpc: RpcConfig | None = None,
 ) -> dict[str, Collected]:
     """As :func:`collect`, on one target, after the probes that tell what its device can do."""
-    with Measurer(target=str(target), config=MeasureConfig(visits=VISITS), rpc=rpc) as measurer:
+    with oracles_into(log, target) as oracle_of:
+        return collect(models, oracle_of, kernels=kernels, plans=plans, seconds=seconds, on_plans=on_plans)
+
+
+@contextlib.contextmanager
+def oracles_into(log: TuningLog, target: tvm.target.Target) -> Iterator[Callable[[str], KernelOracle]]:
+    """An oracle by the name of a model, that measures into a log; the device's probes are measured first."""
+    with Measurer(target=str(target), config=MeasureConfig(visits=_VISITS)) as measurer:
 
         def oracle_of(name: str) -> KernelOracle:
             return KernelOracle(str(target), measurer, log, try_tir=takes_tir(target), model=name)
 
         measure_probes(oracle_of(""))
-        return collect(models, oracle_of, kernels=kernels, plans=plans, seconds=seconds, on_plans=on_plans)
+        yield oracle_of
 
 
 def seed_of(name: str, seed: int) -> int:

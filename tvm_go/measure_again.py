@@ -7,20 +7,17 @@ import time
 from collections.abc import Callable, Iterable
 
 import numpy as np
+import tvm
 from tvm import relay
 
-from cost_model.config import MeasureConfig, RpcConfig
 from cost_model.dataset import PROBE
-from cost_model.measure import Measurer
 from cost_model.oracle import KernelOracle
-from cost_model.probes import measure_probes
 from cost_model.rebuild import rebuilt, side_by_side
 from cost_model.structure import Structure
 from relay_passes.dataflow import read
 from relay_passes.extract import to_graph
-from relay_passes.targets import as_target, takes_tir
 from tuning_logs import KernelRecord, TuningLog
-from tvm_go.collect import VISITS
+from tvm_go.collect import oracles_into
 from tvm_go.errors import LogError
 from tvm_go.kernels import describe, kernel_keys, members, returned_values
 
@@ -31,11 +28,10 @@ _BATCH = 200  # kernels of one call, so that the builders have work
 def measure_again(
     log: TuningLog,
     records: Iterable[KernelRecord],
-    target: str,
+    target: tvm.target.Target,
     *,
     seconds: float = float("inf"),
     on_batch: Callable[[int, int], None] = lambda done, kernels: None,
-    rpc: RpcConfig | None = None,
 ) -> int:
     """Measure each kernel of some records in each lowering that a log lacks of it, after the probes.
 
@@ -45,7 +41,7 @@ def measure_again(
         Answers first; takes what is measured.
     records : iterable of KernelRecord
         Of any targets.
-    target : str
+    target : tvm.target.Target
     seconds : float
         When to stop all the same.
     on_batch : callable
@@ -73,12 +69,7 @@ def measure_again(
         raise LogError("no record says what its kernel is: `tvm-go log collect` makes such logs")
     deadline = time.monotonic() + seconds
     done = lost = 0
-    with Measurer(target=target, config=MeasureConfig(visits=VISITS), rpc=rpc) as measurer:
-
-        def oracle_of(model: str) -> KernelOracle:
-            return KernelOracle(target, measurer, log, try_tir=takes_tir(as_target(target)), model=model)
-
-        measure_probes(oracle_of(""))
+    with oracles_into(log, target) as oracle_of:
         for model, kernels in wanted.items():
             oracle, keys = oracle_of(model), list(kernels)
             for first in range(0, len(keys), _BATCH):

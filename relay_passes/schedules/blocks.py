@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import tvm
 from tvm import tir
@@ -65,19 +66,23 @@ class Block:
     @property
     def steps(self) -> int:
         """What it takes, in the steps of `tvm_go.steps`."""
-        steps, _ = _arithmetic(self.statement.body)  # of a polynomial, shared parts several times
+        steps, _ = self._arithmetic  # of a polynomial, shared parts several times
         return self.work * (ACCESS + min(steps, POLYNOMIAL) + LIBM * self.calls_libm)
 
     @property
     def calls_libm(self) -> bool:
         """Whether it calls a function, for each lane of a vector by itself."""
-        return not _arithmetic(self.statement.body)[1] <= _CHEAP_CALLS
+        return not self._arithmetic[1] <= _CHEAP_CALLS
 
     @property
     def is_costly(self) -> bool:
         """Whether computing an element twice is worse than storing it: a call of libm, or a polynomial in its place."""
-        steps, _ = _arithmetic(self.statement.body)
+        steps, _ = self._arithmetic
         return steps >= _COSTLY_STEPS or len(self.loads) > _MANY_LOADS or self.calls_libm
+
+    @cached_property
+    def _arithmetic(self) -> tuple[int, set[str]]:
+        return _arithmetic(self.statement.body)
 
     def stores_in_place(self) -> bool:
         """Whether it writes element ``[i, j, ...]`` at iterators ``i, j, ...``, in this order."""
@@ -174,12 +179,13 @@ def conditions(block: Block) -> list[tir.PrimExpr]:
     return found
 
 
-def decides_by(block: Block, variable: tir.Var) -> bool:
-    """Whether the place along an iterator decides which of two values is taken, whatever the values there are."""
+def decides_by(block: Block, *variables: tir.Var) -> bool:
+    """Whether the place along some iterators decides which of two values is taken, whatever the values there are."""
     analyzer = tvm.arith.Analyzer()
     for iterator in block.iterators:
         analyzer.bind(iterator.var, iterator.dom)
-    return any(uses(analyzer.simplify(_of_places(condition)), variable) for condition in conditions(block))
+    places = [analyzer.simplify(_of_places(condition)) for condition in conditions(block)]
+    return any(uses(place, variable) for place in places for variable in variables)
 
 
 def uses(value: tir.PrimExpr, variable: tir.Var) -> bool:

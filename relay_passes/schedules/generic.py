@@ -252,9 +252,8 @@ def _first_inner_axis(block: Block, machine: Machine) -> int:
 
     def are_one(inner: int, outer: int) -> bool:
         steps = [[step_along(load, block.spatial_vars[axis]) for axis in (inner, outer)] for load in block.loads]
-        return all(each in ([1, length], [0, 0]) for each in steps) and not any(
-            decides_by(block, block.spatial_vars[axis]) for axis in (inner, outer)
-        )
+        variables = block.spatial_vars[inner], block.spatial_vars[outer]
+        return all(each in ([1, length], [0, 0]) for each in steps) and not decides_by(block, *variables)
 
     while (
         wide
@@ -276,4 +275,4 @@ def _is_flat(block: Block) -> bool:
     moved, still = [strides[axis] for axis in wide], [0] * len(wide)
     return all(
         [step_along(load, block.spatial_vars[axis]) for axis in wide] in (moved, still) for load in block.loads
-    ) and not any(decides_by(block, var) for var in block.spatial_vars)
+    ) and not decides_by(block, *block.spatial_vars)

@@ -66,10 +66,8 @@ def add_log_parser(subparsers: Any, _: argparse.ArgumentParser, __: object) -> N
         "model.onnx other.onnx --log kernels.jsonl",
     )
     one.add_argument("models", nargs="+", metavar="MODEL", help="model files: ONNX, PyTorch, TFLite, Relay text, ...")
-    one.add_argument("--log", default="kernels.jsonl", help="default: %(default)s.")
-    one.add_argument("--target", metavar="T", default="native", help="default: native, this machine's CPU.")
+    _add_measuring(one)
     one.add_argument("--kernels", type=int, default=400, help="distinct kernels of each model; default: %(default)s.")
-    one.add_argument("--seconds", type=float, default=float("inf"), help="when to stop all the same.")
     one.add_argument("--seed", type=int, default=0)
     one = add(
         "measure",
@@ -78,13 +76,17 @@ def add_log_parser(subparsers: Any, _: argparse.ArgumentParser, __: object) -> N
         "other-cpu.jsonl.gz --log kernels.jsonl",
     )
     one.add_argument("logs", nargs="+", metavar="LOG", help="what kernels to measure; of any targets.")
-    one.add_argument("--log", default="kernels.jsonl", help="where to; default: %(default)s.")
-    one.add_argument("--target", metavar="T", default="native", help="default: native, this machine's CPU.")
-    one.add_argument("--seconds", type=float, default=float("inf"), help="when to stop all the same.")
+    _add_measuring(one)
     one = add("train", drive_train, "learn a cost model from the kernels of logs.", "kernels.jsonl -o cost.model")
     one.add_argument("logs", nargs="+", metavar="LOG")
     one.add_argument("-o", "--output", required=True, metavar="MODEL")
     one.add_argument("--seed", type=int, default=0)
+
+
+def _add_measuring(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--log", default="kernels.jsonl", help="default: %(default)s.")
+    parser.add_argument("--target", metavar="T", default="native", help="default: native, this machine's CPU.")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="when to stop all the same.")
 
 
 @one_line
@@ -166,7 +168,7 @@ def drive_measure(args: argparse.Namespace) -> int:
         console.print(f"{done} of {kernels} kernels", highlight=False)
 
     try:
-        lost = measure_again(log, records, str(as_target(args.target)), seconds=args.seconds, on_batch=tell)
+        lost = measure_again(log, records, as_target(args.target), seconds=args.seconds, on_batch=tell)
     except KeyboardInterrupt:
         return interrupted(f"what was measured is in {args.log}, and the same command goes on from there")
     if lost:
