@@ -69,6 +69,14 @@ class OwnProcess:
         self._signal(signal.SIGSTOP)
         return times
 
+    def run_again(self) -> list[Array]:
+        """Return the outputs of one more run."""
+        self._signal(signal.SIGCONT)
+        self._pipe.send(None)
+        outputs: list[Array] = self._receive()
+        self._signal(signal.SIGSTOP)
+        return outputs
+
     def close(self) -> None:
         """End the process."""
         self._pipe.close()
@@ -117,7 +125,7 @@ def time_runs_ms(run: Run, seconds: float, at_least: int = 1) -> list[float]:
 
 
 def _serve(pipe: Connection, prepare: Callable[[], Run], cores: frozenset[int]) -> None:
-    """Prepare, send the outputs of a first run, then time runs on request until the pipe is closed."""
+    """Prepare, send the outputs of a first run, then run or time runs on request until the pipe is closed."""
     os.setsid()  # a group that loses its shell while one of its processes is stopped gets SIGHUP
     os.sched_setaffinity(0, cores)  # the parent's thread may be bound to one
     os.environ["TVM_NUM_THREADS"] = str(len(cores))  # TVM takes half of the cores of an x86 CPU by itself
@@ -129,7 +137,7 @@ def _serve(pipe: Connection, prepare: Callable[[], Run], cores: frozenset[int]) 
                 request = pipe.recv()
             except EOFError:
                 return
-            pipe.send(time_runs_ms(run, *request))
+            pipe.send(run() if request is None else time_runs_ms(run, *request))
     except Exception as error:
         lines = str(error).strip().splitlines() or ["no message"]
         pipe.send(f"{type(error).__name__}: {lines[0]}")

@@ -2,9 +2,11 @@
 
 For the plans of `benchmarks.end_to_end`, which are made where they are missing. The whole, in a process of its own, and
 all kernels one by one are timed in turns, for what shares the machine with us comes and goes. A kernel that is timed
-alone finds its weights and inputs in the cache, and nobody walks from kernel to kernel. What weights and walking cost
-is measured once, on chains of dense layers and of softmax, and added; so is what values lose that others drove out of
-the cache (`benchmarks.reuse_distance`). Started again with the same folder, it measures only what is missing.
+alone finds its weights and inputs in the cache, and nobody walks from kernel to kernel. What walking costs is measured
+once, on a chain of softmax; what kernels lose by weights that have left the cache, in turns with the rest
+(`benchmarks.cold_weights`); what values lose that others drove out of the cache is charged
+(`benchmarks.reuse_distance`).
+Started again with the same folder, it measures only what is missing.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import json
 import os
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +29,7 @@ from rich.table import Table
 from tvm import relay
 
 import tvm_go
-from benchmarks import peers, zoo
+from benchmarks import cold_weights, peers, zoo
 from benchmarks.end_to_end import plan_files
 from benchmarks.own_process import CORES, OwnProcess, Run
 from benchmarks.reuse_distance import lost_ms
@@ -50,9 +52,6 @@ from tvm_go.tuning import tune_graph
 
 _ROUND_SECONDS = 0.5
 _STEPS = 64  # of the chain of small kernels
-_LAYERS = (1, 2, 4, 8, 16, 32)
-_ROWS, _WIDTH = 128, 1024
-_FLOAT_BYTES = 4
 
 
 class Parts(NamedTuple):
@@ -67,58 +66,54 @@ class Parts(NamedTuple):
     constant_bytes : int
         Bytes of the constants that they read.
     distant_ms : float
-        What they lose by values that left the cache since they were touched last.
+        What they lose by values that left the cache since they were touched last,
+    weights_ms : float
+        and by constants.
     """
 
     ms: float
     kernels: int
     constant_bytes: int
-    distant_ms: float = 0.0
+    distant_ms: float
+    weights_ms: float
 
-
-@dataclass(frozen=True)
-class Between:
-    """What comes beside kernels on this device.
-
-    Attributes
-    ----------
-    launch_ms : float
-        From kernel to kernel.
-    constant_bytes, constant_ms : sequence of float [P]
-        What models with so many bytes of weights lose by weights that others have driven out of the cache.
-    """
-
-    launch_ms: float
-    constant_bytes: Sequence[float]
-    constant_ms: Sequence[float]
-
-    def whole_ms(self, parts: Parts) -> float:
-        """Expected milliseconds of a plan."""
-        known = [0.0, *self.constant_bytes]
-        rates = [0.0, *(ms / size for ms, size in zip(self.constant_ms, self.constant_bytes, strict=True))]
-        rate = float(np.interp(parts.constant_bytes, known, rates))
-        return parts.ms + parts.kernels * self.launch_ms + parts.constant_bytes * rate + parts.distant_ms
+    def whole_ms(self, launch_ms: float) -> float:
+        """Expected milliseconds of the whole, with so many from kernel to kernel."""
+        return self.ms + self.kernels * launch_ms + self.distant_ms + self.weights_ms
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model, a plan of it, and what prepares its build for a process of its own."""
+    """A model, a plan of it, and what prepares its build, and what its weights cost, for processes of their own."""
 
     model: zoo.ZooModel
     plan: GraphPlan
     prepare: Callable[[], Run]
+    weights: Callable[[float], Run]
 
     def times(self, rounds: int) -> tuple[float, Parts]:
         """Milliseconds of the whole, and its parts: medians of turns."""
         config = MeasureConfig()
-        with OwnProcess(self.prepare) as process, Measurer(target=self.plan.target, config=config) as measurer:
-            turns = [(statistics.median(process.times_ms(_ROUND_SECONDS)), self.parts(measurer)) for _ in range(rounds)]
-        whole, parts = zip(*turns, strict=True)
-        return statistics.median(whole), parts[0]._replace(ms=statistics.median(one.ms for one in parts))
-
-    def parts(self, measurer: Measurer) -> Parts:
-        """Measure every kernel alone, in its plan's lowering."""
         model = Model.of_plan(self.model.mod, self.model.params, self.plan)
+        num_bytes = constant_bytes(model.graph)
+        with (
+            OwnProcess(self.prepare) as process,
+            OwnProcess(partial(self.weights, num_bytes)) as weights,
+            Measurer(target=self.plan.target, config=config) as measurer,
+        ):
+            turns = [
+                (
+                    statistics.median(process.times_ms(_ROUND_SECONDS)),
+                    *self.parts(model, measurer),
+                    float(weights.run_again()[0]),
+                )
+                for _ in range(rounds)
+            ]
+        whole_ms, kernels, ms, distant_ms, weights_ms = np.median(np.array(turns), axis=0).tolist()
+        return whole_ms, Parts(ms, round(kernels), num_bytes, distant_ms, weights_ms)
+
+    def parts(self, model: Model, measurer: Measurer) -> tuple[int, float, float]:
+        """Measure every kernel alone, in its plan's lowering: how many, and milliseconds; and what values lose."""
         os.sched_setaffinity(0, CORES)  # TVM may have bound this thread to one core, which workers would inherit
         with tempfile.TemporaryDirectory() as folder:
             log = TuningLog(Path(folder) / "log.jsonl")
@@ -131,7 +126,7 @@ class Case:
             oracle.measure(model.flow, model.graph, [(key, kernel, [lowering[key]]) for key, kernel in kernels.items()])
             paid = [key for key in keys if key]
             distant_ms = lost_ms(model.graph, self.plan.kernel, probes)
-            return Parts(sum(map(oracle.best_ms, paid)), len(paid), constant_bytes(model.graph), distant_ms)
+            return len(paid), sum(map(oracle.best_ms, paid)), distant_ms
 
 
 def constant_bytes(graph: OpGraph) -> int:
@@ -166,49 +161,37 @@ class Measured:
 
 def case_of(name: str, plan_file: Path) -> Case:
     """A model of the zoo by a plan file."""
-    return Case(zoo.load(name), GraphPlan.load(plan_file), peers.planned_build(name, "plan", plan_file).prepare)
+    build = peers.planned_build(name, "plan", plan_file).prepare
+    return Case(zoo.load(name), GraphPlan.load(plan_file), build, partial(cold_weights.prepare, name, plan_file))
 
 
-def chain(layers: int) -> zoo.ZooModel:
-    """So many dense layers with weights of their own; for 0 small kernels one after the other."""
-    rng = np.random.default_rng(0)
-    body = data = relay.var("x", shape=(_ROWS, _WIDTH) if layers else (1, 16))
-    for _ in range(layers or _STEPS):
-        if layers:
-            weight = rng.normal(0.0, _WIDTH**-0.5, size=(_WIDTH, _WIDTH)).astype(np.float32)
-            body = relay.nn.dense(body, relay.const(weight))
-        else:
-            body = relay.nn.softmax(body)
-    return zoo.ZooModel(f"chain of {layers}", tvm.IRModule.from_expr(relay.Function([data], body)), {})
+def chain() -> zoo.ZooModel:
+    """Small kernels one after the other."""
+    body = data = relay.var("x", shape=(1, 16))
+    for _ in range(_STEPS):
+        body = relay.nn.softmax(body)
+    return zoo.ZooModel("chain", tvm.IRModule.from_expr(relay.Function([data], body)), {})
 
 
-def run_chain(layers: int, plan_file: Path) -> Run:
+def run_chain(plan_file: Path) -> Run:
     """For a process of its own."""
-    model = chain(layers)
+    model = chain()
     os.sched_setaffinity(0, CORES)
     library = tvm_go.build(model.mod, model.params, plan=GraphPlan.load(plan_file))
     return peers.executor_of(library, zoo.input_values(model.mod, 0, {}), len(CORES))
 
 
-def chain_case(layers: int, folder: Path) -> Case:
-    """A chain by the plan that rules give it, with nothing measured."""
-    model, plan_file = chain(layers), folder / f"chain{layers}.plan.json"
+def no_weights(all_bytes: float) -> Run:
+    """The chain has none."""
+    return lambda: [np.zeros(())]
+
+
+def chain_case(folder: Path) -> Case:
+    """The chain by the plan that rules give it, with nothing measured."""
+    model, plan_file = chain(), folder / "chain.plan.json"
     if not plan_file.exists():
-        log = folder / f"chain{layers}.jsonl"
-        tune_graph(model.mod, {}, log=log, name=model.name, budget=0).plan.save(plan_file)
-    return Case(model, GraphPlan.load(plan_file), partial(run_chain, layers, plan_file))
-
-
-def between(folder: Path, measured: Measured) -> Between:
-    """Measure what comes beside kernels."""
-    whole_ms, parts = measured.times("chain 0", partial(chain_case, 0, folder))
-    launch_ms = max(whole_ms - parts.ms, 0.0) / parts.kernels
-    sizes, lost_ms = [], []
-    for layers in _LAYERS:
-        whole_ms, parts = measured.times(f"chain {layers}", partial(chain_case, layers, folder))
-        sizes.append(float(layers * _WIDTH * _WIDTH * _FLOAT_BYTES))
-        lost_ms.append(max(whole_ms - parts.ms - parts.kernels * launch_ms, 0.0))
-    return Between(launch_ms, sizes, lost_ms)
+        tune_graph(model.mod, {}, log=folder / "chain.jsonl", name=model.name, budget=0).plan.save(plan_file)
+    return Case(model, GraphPlan.load(plan_file), partial(run_chain, plan_file), no_weights)
 
 
 def main() -> None:
@@ -221,23 +204,21 @@ def main() -> None:
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     console = Console(width=160)
-    measured = Measured(args.folder / "whole_from_kernels.json", args.rounds)
-    beside = between(args.folder, measured)
-    console.print(
-        f"from kernel to kernel {1e3 * beside.launch_ms:.2f} us; weights lost from the cache:", highlight=False
-    )
-    for size, ms in zip(beside.constant_bytes, beside.constant_ms, strict=True):
-        console.print(f"  {size / 2**20:.0f} MiB: {ms:.2f} ms", highlight=False)
+    measured = Measured(args.folder / "wholes.json", args.rounds)
+    chain_ms, links = measured.times("chain", partial(chain_case, args.folder))
+    launch_ms = max(chain_ms - links.ms, 0.0) / links.kernels
+    console.print(f"from kernel to kernel {1e3 * launch_ms:.2f} us", highlight=False)
     table = Table(title="milliseconds", title_justify="left")
-    for column in ("model", "whole", "kernels", "MiB of constants", "sum of kernels", "error", "and beside", "error"):
+    columns = ("kernels", "MiB of weights", "lost by them", "sum of kernels", "error", "and beside", "error")
+    for column in ("model", "whole", *columns):
         table.add_column(column, justify="left" if column == "model" else "right")
     errors = []
     for name in args.models:
         plan_file = plan_files(name, args.folder, args.budget, seed=0)["plan + records"]
         whole_ms, parts = measured.times(name, partial(case_of, name, plan_file))
-        expected = beside.whole_ms(parts)
+        expected = parts.whole_ms(launch_ms)
         errors.append(abs(expected / whole_ms - 1))
-        cells = [f"{parts.kernels}", f"{parts.constant_bytes / 2**20:.1f}"]
+        cells = [f"{parts.kernels}", f"{parts.constant_bytes / 2**20:.1f}", f"{parts.weights_ms:.3f}"]
         for ms in (parts.ms, expected):
             cells += [f"{ms:.3f}", f"{100 * (ms / whole_ms - 1):+.1f} %"]
         table.add_row(name, f"{whole_ms:.3f}", *cells)

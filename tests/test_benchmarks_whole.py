@@ -7,20 +7,48 @@ import pytest
 import tvm
 from tvm import relay
 
+from benchmarks.cold_weights import Call, calls_of
 from benchmarks.reuse_distance import distances, lost_ms
-from benchmarks.whole_from_kernels import Between, Parts, constant_bytes
+from benchmarks.whole_from_kernels import Parts, constant_bytes
 from relay_passes.targets import as_target
 from tvm_go.graph import Int32, OpGraph
 from tvm_go.model import Model
 
 
-def test_what_comes_beside_kernels_follows_from_their_number_and_their_weights() -> None:
-    beside = Between(launch_ms=0.01, constant_bytes=[100.0, 200.0], constant_ms=[0.0, 1.0])
-    assert beside.whole_ms(Parts(5.0, 3, 0)) == pytest.approx(5.03)
-    assert beside.whole_ms(Parts(5.0, 3, 100)) == pytest.approx(5.03)
-    assert beside.whole_ms(Parts(5.0, 3, 200)) == pytest.approx(6.03)
-    assert beside.whole_ms(Parts(5.0, 3, 400)) == pytest.approx(7.03)  # the rate of the most that was measured
-    assert 5.03 < beside.whole_ms(Parts(5.0, 3, 150)) < 6.03
+def test_what_comes_beside_kernels_are_launches_and_what_left_the_cache() -> None:
+    parts = Parts(ms=5.0, kernels=3, constant_bytes=100, distant_ms=0.1, weights_ms=0.2)
+    assert parts.whole_ms(0.01) == pytest.approx(5.33)
+
+
+def dense_of(layers: int, width: int) -> list[Call]:
+    """The kernels of some dense layers, with weights of their own."""
+    body = data = relay.var("x", shape=(1, width))
+    for layer in range(layers):
+        weight = np.full((width, width), layer / width, np.float32)
+        body = relay.nn.relu(relay.nn.dense(body, relay.const(weight)))
+    return calls_of(relay.build(tvm.IRModule.from_expr(relay.Function([data], body)), target="llvm"))
+
+
+def test_kernels_of_a_build_are_told_with_their_weights_and_can_be_run() -> None:
+    calls = dense_of(3, 32)
+    assert sum(call.runs for call in calls) == 3
+    weights = {call.weight_bytes for call in calls if call.weights}
+    assert weights == {4 * 32 * 32}
+    for call in calls:
+        call.function(*call.arguments)
+
+
+def test_weights_that_are_all_there_are_lose_nothing() -> None:
+    (call,) = (one for one in dense_of(1, 64) if one.weights)
+    assert call.lost_ms(call.weight_bytes) == 0.0
+
+
+def test_of_several_weights_the_copies_are_as_large_as_all_together() -> None:
+    (call,) = (one for one in dense_of(1, 64) if one.weights)
+    ran: list[int] = []
+    counting = call._replace(function=lambda *arguments: ran.append(arguments[call.weights[0]].handle.contents.data))
+    counting.lost_ms(3.5 * call.weight_bytes)
+    assert len(set(ran)) == 5  # four copies, and the weights themselves
 
 
 def test_of_a_table_count_the_rows_that_are_taken() -> None:

@@ -14,7 +14,7 @@ from tvm_go.kernels import Kernel, describe, members, paid_keys, returned_values
 from tvm_go.legalize import encode, legalize
 from tvm_go.rules import Rules
 
-_PREDICTED = 16  # kernels that may be asked for each one that may be measured
+_PREDICTED = 64  # kernels that may be asked for each one that may be measured
 _MOST_DOUBT = 5.0  # standard deviations
 _MEASURED_SHARE = 0.5  # of the predicted kernels of a partition, before it is judged again
 
@@ -99,11 +99,18 @@ class Problem:
 
     def expected_all(self, partitions: Sequence[Int32]) -> list[float]:
         """As :meth:`expected`, of several, whose unknown kernels are asked for in one batch."""
+        return [expected for _, expected in self._foretold(partitions)]
+
+    def least_all(self, partitions: Sequence[Int32]) -> list[float]:
+        """As :meth:`expected_all`, if predictions are off by as much as is likely."""
+        return [least for least, _ in self._foretold(partitions)]
+
+    def _foretold(self, partitions: Sequence[Int32]) -> list[tuple[float, float]]:
         wanted: dict[str, Kernel] = {}
         for kernel in partitions:
             wanted |= self._unknown(kernel)
         self._ask(wanted)
-        return [self._sums(kernel)[1] for kernel in partitions]
+        return [self._sums(kernel) for kernel in partitions]
 
     def cost(self, partitions: Sequence[Int32]) -> list[float | None]:
         """Milliseconds of several partitions, their unknown kernels measured in one batch.

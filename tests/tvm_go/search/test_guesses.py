@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from benchmarks.synthetic import synthetic
 from tests.tvm_go.search.test_strategies import CountingOracle, graph_of
-from tvm_go.graph import Int32
+from tvm_go.graph import Int32, Pattern
 from tvm_go.kernels import Kernel
 from tvm_go.legalize import legalize
 from tvm_go.rules import rule_set
@@ -179,3 +180,34 @@ def test_what_looked_too_slow_is_measured_once_predictions_are_doubted_more() ->
     while problem.doubt_more():
         problem.cost([news])
     assert len(oracle.truth.asked) > measured
+
+
+def test_what_looks_too_slow_by_less_than_it_may_be_off_is_measured() -> None:
+    problem, oracle = problem_of(0.0)
+    oracle.bias, oracle.deviation = 100.0, 5.0  # e to the power of 5 is 148
+    assert np.array_equal(foreseen(problem, problem.default), problem.default)
+    follow(problem)
+    assert problem.best_ms < problem.default_ms
+
+
+def test_what_is_sure_to_be_too_slow_is_not_measured() -> None:
+    problem, oracle = problem_of(0.0)
+    oracle.bias, oracle.deviation = 20.0, 0.1
+    measured = len(oracle.truth.asked)
+    follow(problem)
+    assert len(oracle.truth.asked) == measured
+
+
+def test_merges_on_both_sides_of_a_kernel_are_foreseen_together() -> None:
+    graph = synthetic(4, np.random.default_rng(20), reach=1, far=0.0)
+    assert set(graph.pattern) <= {Pattern.ELEMENTWISE, Pattern.BROADCAST}
+    by_size = {1: 1.0, 2: 1.0, 3: 3.0, 4: 0.5}
+    problem = Problem(
+        graph,
+        np.array([0, 1, 1, 2], dtype=np.int32),
+        rule_set("wide"),
+        lambda requests: [by_size[len(kernel.ops)] for _, kernel in requests],
+        predicts=lambda: True,
+    )
+    problem.cost_default()
+    assert foreseen(problem, problem.default).tolist() == [0, 0, 0, 0]

@@ -58,10 +58,10 @@ class _Step(PlacementProblem):
             self._take(devices[one], priority_of(priorities, one), float(values[one]))
         return values
 
-    def report(self, device: Int32, evaluations: int) -> float:
+    def report(self, device: Int32, evaluations: int, priority: Floats | None = None) -> float:
         with self.shared.lock:
             self.shared.problem.evaluations += evaluations - 1
-        return super().report(device, evaluations)
+        return super().report(device, evaluations, priority)
 
     def raise_bound(self, bound: float) -> None:
         with self.shared.lock:

@@ -1,7 +1,8 @@
-"""Simulated annealing of clusters of ops, first coarse, then fine, in rounds that grow longer.
+"""Simulated annealing of clusters of ops, first coarse, then fine, in rounds that grow longer (throughput, latency).
 
 A cluster is one colocation class, or several that an expensive tensor joins. In each round the price from which on a
 tensor joins is drawn anew, so that some rounds see a small problem and some see every class.
+Under the executors' objectives it is classes that move, from the best placement on.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from tvm_go.graph import Int32
 from tvm_go.search.placement._anneal_loads import anneal_loads
+from tvm_go.search.placement._anneal_queues import anneal_queues
 from tvm_go.search.placement._anneal_steps import anneal_steps, groups_of
 from tvm_go.search.placement._clusters import clusters_of, joined, sums_by
 from tvm_go.search.placement._order import renumbered
@@ -20,6 +22,8 @@ from tvm_go.search.placement._runs import report_runs
 from tvm_go.search.placement._starts import allowed, batch_rows, evaluate_starts, starts
 from tvm_go.search.placement._xorshift import State, seeded
 from tvm_go.search.placement.problem import PlacementProblem
+from tvm_go.simulate.costs import costs_of
+from tvm_go.simulate.objectives import default_priority
 from tvm_go.simulate.split_scores import SplitCosts
 
 # Compiled loops return to the clock after so many moves. For latency each looks at the whole graph.
@@ -30,13 +34,14 @@ _GROWTH = 1.5
 _HOT, _WARM, _COLD = 0.05, 0.01, 2e-5  # temperatures, of the best value known
 _COARSEST = 0.005  # of the best value: the lowest price from which on a tensor joins
 _BATCH = 64
+_QUEUE_SLICE = 100_000  # ops and classes that the compiled loop under ``concurrent`` works on at one temperature
 
 # Anneals the device of each cluster in place: (device, best, best_ms, random, moves, hot_ms, cold_ms) -> best_ms.
 Anneal = Callable[[Int32, Int32, float, State, int, float, float], float]
 
 
 def search(problem: PlacementProblem, rng: np.random.Generator) -> None:
-    """Anneal until the budget is spent: compiled for throughput and latency, else by batches of moves."""
+    """Anneal until the budget is spent: compiled but for ``sequential`` and ``pipeline``, there by batches of moves."""
     first = starts(problem.workload, problem.machine)
     feasible = np.isfinite(evaluate_starts(problem, first))
     if feasible.any():  # from elsewhere, latency would be infinite all around
@@ -46,6 +51,8 @@ def search(problem: PlacementProblem, rng: np.random.Generator) -> None:
     if problem.objective in _SLICE_MOVES:
         report_runs(problem)
         _Rounds(problem, first, rng).run()
+    elif problem.objective == "concurrent":
+        _by_queues(problem, first, rng)
     else:
         _by_batches(problem, first, rng)
 
@@ -136,15 +143,45 @@ class _Rounds:
         return lambda *rest: float(anneal_steps(groups, *rest))
 
 
+def _by_queues(problem: PlacementProblem, first: Int32, rng: np.random.Generator) -> None:
+    """Anneal under ``concurrent``, with the priorities of the best placement."""
+    workload, costs, random = problem.workload, costs_of(problem.workload, problem.machine), seeded(rng)
+    priority = problem.best_priority if len(problem.best_priority) else default_priority(costs, "concurrent")
+    home, now_ms = _begin(problem, first), problem.best_value
+    best, begin = home.copy(), problem.evaluations
+    slice_moves = max(_QUEUE_SLICE // max(workload.num_ops, 1), 1)
+    while not problem.exhausted:
+        moves = min(slice_moves, problem.budget.evaluations - problem.evaluations)
+        scale_ms = problem.best_value if np.isfinite(problem.best_value) else 1.0
+        temperature_ms = scale_ms * _WARM * (_COLD / _WARM) ** _progress(problem, begin)
+        now_ms, best_ms = anneal_queues(
+            costs, priority, home, now_ms, best, problem.best_value, random, moves, temperature_ms
+        )
+        if best_ms < problem.best_value:
+            problem.report(best[workload.colocation], moves, priority)
+        else:
+            problem.evaluations += moves
+
+
+def _begin(problem: PlacementProblem, first: Int32) -> Int32:
+    """Device of each class in the best placement, or in the first start where none is feasible: int32 [C]."""
+    return (problem.best if len(problem.best) else first[0])[problem.workload.class_first]
+
+
+def _progress(problem: PlacementProblem, begin: int) -> float:
+    """How much of the budget was spent since so many evaluations, 0 to 1."""
+    spent = (problem.evaluations - begin) / max(problem.budget.evaluations - begin, 1)
+    return min(max(spent, problem.seconds / problem.budget.seconds), 1.0)
+
+
 def _by_batches(problem: PlacementProblem, first: Int32, rng: np.random.Generator) -> None:
     """Anneal under any objective: of each batch of moves, evaluated at once, the best is accepted or refused."""
     workload = problem.workload
-    device, now_ms = (problem.best if len(problem.best) else first[0])[workload.class_first], problem.best_value
+    device, now_ms = _begin(problem, first), problem.best_value
     rows = batch_rows(workload, _BATCH)
     begin = problem.evaluations
     while not problem.exhausted:
-        spent = (problem.evaluations - begin) / max(problem.budget.evaluations - begin, 1)
-        progress = min(max(spent, problem.seconds / problem.budget.seconds), 1.0)
+        progress = _progress(problem, begin)
         moved = np.stack([_moved(device, problem.machine.num_devices, rng) for _ in range(rows)])
         moved = moved[: problem.budget.evaluations - problem.evaluations]
         values = problem.evaluate(np.ascontiguousarray(moved[:, workload.colocation]), problem.shared_priorities)

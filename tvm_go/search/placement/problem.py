@@ -91,10 +91,10 @@ class PlacementProblem:
         """Priorities of the best placement for any others: float64 [1, N]; None for the default ones."""
         return self.best_priority[None] if len(self.best_priority) else None
 
-    def report(self, device: Int32, evaluations: int) -> float:
+    def report(self, device: Int32, evaluations: int, priority: Floats | None = None) -> float:
         """Take the outcome of a compiled loop that evaluated for itself; the value is computed afresh."""
         self.evaluations += evaluations - 1
-        return float(self.evaluate(device[None])[0])
+        return float(self.evaluate(device[None], None if priority is None else priority[None])[0])
 
     def raise_bound(self, bound: float) -> None:
         """Take what was proven: no placement is below ``bound`` milliseconds."""

@@ -7,11 +7,14 @@ from hypothesis import strategies as st
 
 from tests.tvm_go.search.placement.small import brute_force, problem_of, random_case
 from tvm_go.search.placement import annealing, local_search
+from tvm_go.search.placement._anneal_queues import anneal_queues
 from tvm_go.search.placement._anneal_steps import anneal_steps, groups_of
 from tvm_go.search.placement._clusters import clusters_of, joined, loads_of, move
 from tvm_go.search.placement._order import renumbered
 from tvm_go.search.placement._xorshift import seeded, uniform
 from tvm_go.simulate import Workload
+from tvm_go.simulate.costs import costs_of
+from tvm_go.simulate.objectives import default_priority, evaluate
 from tvm_go.simulate.split_scores import SplitCosts, latency, throughput
 
 SEEDS = st.integers(0, 10**9)
@@ -64,6 +67,21 @@ def test_annealed_latency_is_what_the_score_says(seed: int) -> None:
     best = device.copy()
     value = anneal_steps(groups, device, best, np.inf, seeded(rng), 300, 10.0, 0.1)
     assert value == pytest.approx(latency(workload, machine, best[workload.colocation][None])[0])
+
+
+@given(seed=SEEDS, priorities=st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_what_queues_are_annealed_to_takes_what_the_simulator_says(seed: int, priorities: bool) -> None:
+    rng = np.random.default_rng(seed)
+    workload, machine = random_case(rng)
+    costs = costs_of(workload, machine)
+    priority = rng.random(workload.num_ops) if priorities else default_priority(costs, "concurrent")
+    home = np.zeros(workload.num_classes, dtype=np.int32)
+    best = home.copy()
+    arguments = costs, priority, home, np.inf, best, np.inf, seeded(rng), 300, 0.1
+    for found, value in zip((home, best), anneal_queues(*arguments), strict=True):
+        placement = found[workload.colocation][None]
+        assert value == pytest.approx(evaluate(workload, machine, "concurrent", placement, priority[None])[0])
 
 
 @given(seed=SEEDS)
