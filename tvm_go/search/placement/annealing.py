@@ -31,7 +31,7 @@ _SLICE_MOVES = {"throughput": 200_000, "latency": 20_000}
 _SLICE_ELEMENTS = 10_000_000  # ops and edges
 _FIRST_ROUND = {"throughput": 1000, "latency": 100}  # moves for each class
 _GROWTH = 1.5
-_HOT, _WARM, _COLD = 0.05, 0.01, 2e-5  # temperatures, of the best value known
+_HOT, _WARM, _LUKEWARM, _COLD = 0.05, 0.01, 0.002, 2e-5  # temperatures, of the best value known
 _COARSEST = 0.005  # of the best value: the lowest price from which on a tensor joins
 _BATCH = 64
 _QUEUE_SLICE = 100_000  # ops and classes that the compiled loop under ``concurrent`` works on at one temperature
@@ -153,7 +153,7 @@ def _by_queues(problem: PlacementProblem, first: Int32, rng: np.random.Generator
     while not problem.exhausted:
         moves = min(slice_moves, problem.budget.evaluations - problem.evaluations)
         scale_ms = problem.best_value if np.isfinite(problem.best_value) else 1.0
-        temperature_ms = scale_ms * _WARM * (_COLD / _WARM) ** _progress(problem, begin)
+        temperature_ms = scale_ms * _LUKEWARM * (_COLD / _LUKEWARM) ** _progress(problem, begin)
         now_ms, best_ms = anneal_queues(
             costs, priority, home, now_ms, best, problem.best_value, random, moves, temperature_ms
         )

@@ -69,6 +69,10 @@ _LANES: dict[str, tuple[Lane, ...]] = {
         (("milp", 0.05), ("local_search", 0.2), ("annealing", 0.5), ("milp", 1.0)),
         (("annealing", 0.35), ("annealing", 0.7), ("annealing", 1.0)),
     ),
+    "concurrent": (
+        (("annealing", 0.4), ("local_search", 0.6), ("annealing", 1.0)),
+        (("annealing", 0.5), ("annealing", 1.0)),
+    ),
     "sequential": ((("min_cut", 0.3), ("annealing", 0.5), ("local_search", 0.7), ("annealing", 1.0)),),
 }
 # Under the other objectives a batch of placements is evaluated on all cores anyway.
