@@ -2,7 +2,7 @@
 
 For each family in turn a policy is trained on all the others and then fuses the models of that family: by its likeliest
 plan alone, by the best of that and some that are bolder or shyer, and fine-tuned until three kernels for each of its
-decisions were asked for beyond the default's; those that it was told of beforehand count. `greedy` and `annealing` have
+decisions were measured beyond the default's, or would be if its predictions led there. `greedy` and `annealing` have
 as many kernels; so has fine-tuning of a policy that was never trained. Figures are TVM's default over each, by what is
 expected of kernels (see `tvm_go.expected_times`); the best known plan is what changing decisions one after the
 other finds without a limit, or any of the others. With
@@ -56,9 +56,9 @@ NewProblem = Callable[[int], Problem]
 
 @dataclass(frozen=True)
 class Row:
-    """One model; ``ratios`` are default / found by strategy, ``kernels`` what each had asked for beyond the default's.
+    """One model; ``ratios`` are default / found by strategy, ``kernels`` what each had measured beyond the default's.
 
-    The best known plan has no limit.
+    Where times are expected, what it would have measured. The best known plan has no limit.
     """
 
     family: str
@@ -196,7 +196,7 @@ def main() -> None:
         if args.json:
             print(json.dumps(asdict(row)), flush=True)
     if not args.json:
-        heading = f"default / found, kernels {title}; in brackets, kernels asked for beyond the default's"
+        heading = f"default / found, kernels {title}; in brackets, kernels beyond the default's that are measured"
         Console(width=200).print(table_of(done, heading))
 
 

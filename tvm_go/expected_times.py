@@ -78,16 +78,36 @@ class ExpectedTimes:
         return ExpectedTimes(medians(each), Predictor(model, text, cpu, probes), lowerings)
 
     def problem(self, graph: OpGraph, default: Int32, rules: Rules, budget: Budget | None = None) -> Problem:
-        """A search problem whose default is known; without a budget it asks as often as it likes."""
-        problem = Problem(
-            graph,
-            default,
-            rules,
-            lambda requests: self.expect(graph, requests),
-            budget or Budget(kernels=sys.maxsize),
-            known=self.known if budget is None else {},
-            predicts=lambda: True,
-        )
+        """A search problem whose default is known; without a budget it asks as often as it likes.
+
+        Under a budget those kernels count that a search by predictions would measure, as they may be part of the best
+        plan; what is expected of them stays the same.
+        """
+        if budget is None:
+            problem = Problem(
+                graph,
+                default,
+                rules,
+                lambda requests: self.expect(graph, requests),
+                Budget(kernels=sys.maxsize),
+                known=self.known,
+            )
+        else:
+            asked: dict[str, float] = {}  # and not counted so far
+
+            def oracle(requests: Sequence[tuple[str, Kernel]]) -> list[float]:
+                found = self.expect(graph, requests)
+                asked.update((key, ms) for (key, _), ms in zip(requests, found, strict=True))
+                return found
+
+            def confirm(requests: Sequence[tuple[str, Kernel]]) -> list[float]:
+                return [asked.pop(key) for key, _ in requests]
+
+            def guessed(key: str) -> tuple[float, float] | None:
+                return (asked[key], asked[key]) if key in asked else None
+
+            problem = Problem(graph, default, rules, oracle, budget, confirm=confirm, guessed=guessed)
+        problem.predicts = lambda: True
         problem.cost_default()
         return problem
 

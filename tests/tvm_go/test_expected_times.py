@@ -26,6 +26,7 @@ from tvm_go.legalize import te_takes
 from tvm_go.lowering import TE, TIR
 from tvm_go.rules import rule_set
 from tvm_go.search import Budget
+from tvm_go.search.foreseen import follow
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,23 @@ def test_problems_without_a_budget_share_what_was_asked_and_those_with_one_do_no
     first = times.problem(graph, default, rules)
     assert first.known is times.known and first.known
     assert times.problem(graph, default, rules, Budget(kernels=5)).known is not times.known
+
+
+def test_under_a_budget_count_the_kernels_that_a_search_by_predictions_would_measure(predictor: Predictor) -> None:
+    graph = synthetic(12, np.random.default_rng(0))
+    times, default, rules = ExpectedTimes({}, predictor), default_of(graph), rule_set("open")
+    problem = times.problem(graph, default, rules, Budget(kernels=50))
+    first = problem.spent
+    assert first == len({key for key in problem.paid_keys(default) if key})
+    apart = np.arange(graph.num_ops, dtype=np.int32)
+    apart_ms = problem.expected(apart)
+    assert problem.spent == first
+    assert problem.cost([apart]) == [apart_ms]
+    assert (problem.spent > first) == (apart_ms < problem.default_ms)
+    follow(problem)
+    assert problem.best_ms < problem.default_ms
+    assert all(problem.guessed(key) is None for key in problem.paid_keys(problem.best))
+    assert first < problem.spent < problem.asked
 
 
 def test_where_a_target_takes_no_tir_kernels_beyond_te_fail(predictor: Predictor) -> None:
