@@ -34,7 +34,7 @@ _GROWTH = 1.5
 _HOT, _WARM, _LUKEWARM, _COLD = 0.05, 0.01, 0.002, 2e-5  # temperatures, of the best value known
 _COARSEST = 0.005  # of the best value: the lowest price from which on a tensor joins
 _BATCH = 64
-_QUEUE_SLICE = 100_000  # ops and classes that the compiled loop under ``concurrent`` works on at one temperature
+_QUEUE_SLICE = 100_000  # ops that the compiled loop under ``concurrent`` simulates at one temperature
 
 # Anneals the device of each cluster in place: (device, best, best_ms, random, moves, hot_ms, cold_ms) -> best_ms.
 Anneal = Callable[[Int32, Int32, float, State, int, float, float], float]
