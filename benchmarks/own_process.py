@@ -63,18 +63,12 @@ class OwnProcess:
 
     def times_ms(self, seconds: float, at_least: int = 1) -> list[float]:
         """Return the times of runs one after another, over `seconds`, after a tenth of that (or one run) as warm-up."""
-        self._signal(signal.SIGCONT)
-        self._pipe.send((seconds, at_least))
-        times: list[float] = self._receive()
-        self._signal(signal.SIGSTOP)
+        times: list[float] = self._ask((seconds, at_least))
         return times
 
     def run_again(self) -> list[Array]:
         """Return the outputs of one more run."""
-        self._signal(signal.SIGCONT)
-        self._pipe.send(None)
-        outputs: list[Array] = self._receive()
-        self._signal(signal.SIGSTOP)
+        outputs: list[Array] = self._ask(None)
         return outputs
 
     def close(self) -> None:
@@ -97,6 +91,14 @@ class OwnProcess:
     def _signal(self, number: signal.Signals) -> None:
         if self._process.pid is not None and self._process.is_alive():
             os.kill(self._process.pid, number)
+
+    def _ask(self, request: tuple[float, int] | None) -> Any:
+        """Let the process go on for one request; see `_serve`."""
+        self._signal(signal.SIGCONT)
+        self._pipe.send(request)
+        answer = self._receive()
+        self._signal(signal.SIGSTOP)
+        return answer
 
     def _receive(self) -> Any:
         try:

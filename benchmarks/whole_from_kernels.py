@@ -5,8 +5,7 @@ all kernels one by one are timed in turns, for what shares the machine with us c
 alone finds its weights and inputs in the cache, and nobody walks from kernel to kernel. What walking costs is measured
 once, on a chain of softmax; what kernels lose by weights that have left the cache, in turns with the rest
 (`benchmarks.cold_weights`); what values lose that others drove out of the cache is charged
-(`benchmarks.reuse_distance`).
-Started again with the same folder, it measures only what is missing.
+(`benchmarks.reuse_distance`). Started again with the same folder, it measures only what is missing.
 """
 
 from __future__ import annotations

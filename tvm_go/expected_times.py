@@ -83,31 +83,25 @@ class ExpectedTimes:
         Under a budget those kernels count that a search by predictions would measure, as they may be part of the best
         plan; what is expected of them stays the same.
         """
-        if budget is None:
-            problem = Problem(
-                graph,
-                default,
-                rules,
-                lambda requests: self.expect(graph, requests),
-                Budget(kernels=sys.maxsize),
-                known=self.known,
-            )
-        else:
-            asked: dict[str, float] = {}  # and not counted so far
+        uncounted: dict[str, float] = {}  # what a search would not have measured so far
 
-            def oracle(requests: Sequence[tuple[str, Kernel]]) -> list[float]:
-                found = self.expect(graph, requests)
-                asked.update((key, ms) for (key, _), ms in zip(requests, found, strict=True))
-                return found
+        def oracle(requests: Sequence[tuple[str, Kernel]]) -> list[float]:
+            found = self.expect(graph, requests)
+            if budget is not None:
+                uncounted.update((key, ms) for (key, _), ms in zip(requests, found, strict=True))
+            return found
 
-            def confirm(requests: Sequence[tuple[str, Kernel]]) -> list[float]:
-                return [asked.pop(key) for key, _ in requests]
-
-            def guessed(key: str) -> tuple[float, float] | None:
-                return (asked[key], asked[key]) if key in asked else None
-
-            problem = Problem(graph, default, rules, oracle, budget, confirm=confirm, guessed=guessed)
-        problem.predicts = lambda: True
+        problem = Problem(
+            graph,
+            default,
+            rules,
+            oracle,
+            budget or Budget(kernels=sys.maxsize),
+            known=self.known if budget is None else {},
+            confirm=lambda requests: [uncounted.pop(key) for key, _ in requests],
+            guessed=lambda key: (uncounted[key], uncounted[key]) if key in uncounted else None,
+            predicts=lambda: True,
+        )
         problem.cost_default()
         return problem
 
