@@ -8,20 +8,13 @@ and on one copy: the difference is what it loses.
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import tvm
-
-import tvm_go
-from benchmarks import zoo
-from benchmarks.own_process import CORES, Run
-from tvm_go.plan import GraphPlan
 
 _ENOUGH_BYTES = 256 << 20  # several times any cache
 _MOST_COPIES = 256
@@ -100,18 +93,9 @@ def calls_of(library: Any) -> list[Call]:
     return list(found.values())
 
 
-def prepare(name: str, plan_file: Path, all_bytes: float) -> Run:
-    """For a process of its own: what the kernels of a model of the zoo lose by weights, built by a plan.
-
-    A run returns one number, milliseconds.
-    """
-    model = zoo.load(name)
-    os.sched_setaffinity(0, CORES)  # TVM's front ends may fold constants, and bind this thread in doing so
-    library = tvm_go.build(model.mod, model.params, plan=GraphPlan.load(plan_file))
-    big_cores_first = 1
-    tvm.get_global_func("runtime.config_threadpool")(big_cores_first, len(CORES))
-    calls = calls_of(library)
-    return lambda: [np.array(sum(call.lost_ms(min(all_bytes, _ENOUGH_BYTES)) for call in calls))]
+def lost_ms(calls: Sequence[Call], all_bytes: float) -> float:
+    """Milliseconds that all kernels lose in a whole with so many bytes of weights."""
+    return sum(call.lost_ms(min(all_bytes, _ENOUGH_BYTES)) for call in calls)
 
 
 def _num_bytes(array: tvm.nd.NDArray) -> int:

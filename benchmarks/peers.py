@@ -151,18 +151,28 @@ def _relay_build(name: str, threads: int, seed: int) -> Run:
     return executor_of(library, inputs, threads)
 
 
-def _planned_build(name: str, plan: Path, threads: int, seed: int) -> Run:
+def planned_library(name: str, plan: Path, threads: int, seed: int) -> tuple[Any, dict[str, Array]]:
+    """Build a model of the zoo by a plan file; the library and the inputs that the peers get."""
     model, inputs = _load(name, threads, seed)
-    library = tvm_go.build(model.mod, model.params, plan=tvm_go.GraphPlan.load(plan))
-    return executor_of(library, inputs, threads)
+    return tvm_go.build(model.mod, model.params, plan=tvm_go.GraphPlan.load(plan)), inputs
 
 
-def executor_of(library: Any, inputs: dict[str, Array], threads: int) -> Run:
-    """What runs a library of `relay.build` on some inputs."""
+def _planned_build(name: str, plan: Path, threads: int, seed: int) -> Run:
+    return executor_of(*planned_library(name, plan, threads, seed), threads)
+
+
+def graph_module(library: Any, inputs: dict[str, Array], threads: int) -> GraphModule:
+    """TVM's graph executor of a library, with inputs."""
     big_cores_first = 1
     tvm.get_global_func("runtime.config_threadpool")(big_cores_first, threads)
     executor = GraphModule(library["default"](tvm.cpu(0)))
     executor.set_input(**inputs)
+    return executor
+
+
+def executor_of(library: Any, inputs: dict[str, Array], threads: int) -> Run:
+    """What runs a library of `relay.build` on some inputs."""
+    executor = graph_module(library, inputs, threads)
 
     def run() -> list[Array]:
         executor.run()

@@ -13,13 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tvm
@@ -30,6 +29,7 @@ from tvm import relay
 import tvm_go
 from benchmarks import cold_weights, peers, zoo
 from benchmarks.end_to_end import plan_files
+from benchmarks.light_onnx import Array
 from benchmarks.own_process import CORES, OwnProcess, Run
 from benchmarks.reuse_distance import lost_ms
 from cost_model.config import MeasureConfig
@@ -49,7 +49,7 @@ from tvm_go.rules import rule_set
 from tvm_go.search import Budget
 from tvm_go.tuning import tune_graph
 
-_ROUND_SECONDS = 0.5
+_REPEATS, _REPEAT_MS = 10, 50  # of a turn
 _STEPS = 64  # of the chain of small kernels
 
 
@@ -81,14 +81,17 @@ class Parts(NamedTuple):
         return self.ms + self.kernels * launch_ms + self.distant_ms + self.weights_ms
 
 
+Built = Callable[[], tuple[Any, dict[str, Array]]]
+"""Gives a library of `relay.build`, and the model's inputs; it is pickled, for a process of its own."""
+
+
 @dataclass(frozen=True)
 class Case:
-    """A model, a plan of it, and what prepares its build, and what its weights cost, for processes of their own."""
+    """A model, a plan of it, and its build."""
 
     model: zoo.ZooModel
     plan: GraphPlan
-    prepare: Callable[[], Run]
-    weights: Callable[[float], Run]
+    built: Built
 
     def times(self, rounds: int) -> tuple[float, Parts]:
         """Milliseconds of the whole, and its parts: medians of turns."""
@@ -96,19 +99,11 @@ class Case:
         model = Model.of_plan(self.model.mod, self.model.params, self.plan)
         num_bytes = constant_bytes(model.graph)
         with (
-            OwnProcess(self.prepare) as process,
-            OwnProcess(partial(self.weights, num_bytes)) as weights,
+            OwnProcess(partial(run_whole, self.built, num_bytes)) as process,
             Measurer(target=self.plan.target, config=config) as measurer,
         ):
-            turns = [
-                (
-                    statistics.median(process.times_ms(_ROUND_SECONDS)),
-                    *self.parts(model, measurer),
-                    float(weights.run_again()[0]),
-                )
-                for _ in range(rounds)
-            ]
-        whole_ms, kernels, ms, distant_ms, weights_ms = np.median(np.array(turns), axis=0).tolist()
+            turns = [(*map(float, process.run_again()), *self.parts(model, measurer)) for _ in range(rounds)]
+        whole_ms, weights_ms, kernels, ms, distant_ms = np.median(np.array(turns), axis=0).tolist()
         return whole_ms, Parts(ms, round(kernels), num_bytes, distant_ms, weights_ms)
 
     def parts(self, model: Model, measurer: Measurer) -> tuple[int, float, float]:
@@ -126,6 +121,22 @@ class Case:
             paid = [key for key in keys if key]
             distant_ms = lost_ms(model.graph, self.plan.kernel, probes)
             return len(paid), sum(map(oracle.best_ms, paid)), distant_ms
+
+
+def run_whole(built: Built, weight_bytes: float) -> Run:
+    """For a process of its own: each run gives milliseconds of the whole, and what its kernels lose by weights.
+
+    The whole is timed as its kernels are, by TVM's evaluator: called from Python a run takes some 9 us more.
+    """
+    library, inputs = built()
+    executor = peers.graph_module(library, inputs, len(CORES))
+    calls = cold_weights.calls_of(library)
+
+    def run() -> list[Array]:
+        whole = executor.benchmark(tvm.cpu(0), number=1, repeat=_REPEATS, min_repeat_ms=_REPEAT_MS)
+        return [np.array(1e3 * whole.median), np.array(cold_weights.lost_ms(calls, weight_bytes))]
+
+    return run
 
 
 def constant_bytes(graph: OpGraph) -> int:
@@ -160,8 +171,8 @@ class Measured:
 
 def case_of(name: str, plan_file: Path) -> Case:
     """A model of the zoo by a plan file."""
-    build = peers.planned_build(name, "plan", plan_file).prepare
-    return Case(zoo.load(name), GraphPlan.load(plan_file), build, partial(cold_weights.prepare, name, plan_file))
+    built = partial(peers.planned_library, name, plan_file, len(CORES), seed=0)
+    return Case(zoo.load(name), GraphPlan.load(plan_file), built)
 
 
 def chain() -> zoo.ZooModel:
@@ -172,17 +183,12 @@ def chain() -> zoo.ZooModel:
     return zoo.ZooModel("chain", tvm.IRModule.from_expr(relay.Function([data], body)), {})
 
 
-def run_chain(plan_file: Path) -> Run:
-    """For a process of its own."""
+def build_chain(plan_file: Path) -> tuple[Any, dict[str, Array]]:
+    """Build it by a plan file, in a process of its own."""
     model = chain()
     os.sched_setaffinity(0, CORES)
     library = tvm_go.build(model.mod, model.params, plan=GraphPlan.load(plan_file))
-    return peers.executor_of(library, zoo.input_values(model.mod, 0, {}), len(CORES))
-
-
-def no_weights(all_bytes: float) -> Run:
-    """The chain has none."""
-    return lambda: [np.zeros(())]
+    return library, zoo.input_values(model.mod, 0, {})
 
 
 def chain_case(folder: Path) -> Case:
@@ -190,7 +196,7 @@ def chain_case(folder: Path) -> Case:
     model, plan_file = chain(), folder / "chain.plan.json"
     if not plan_file.exists():
         tune_graph(model.mod, {}, log=folder / "chain.jsonl", name=model.name, budget=0).plan.save(plan_file)
-    return Case(model, GraphPlan.load(plan_file), partial(run_chain, plan_file), no_weights)
+    return Case(model, GraphPlan.load(plan_file), partial(build_chain, plan_file))
 
 
 def main() -> None:
