@@ -25,7 +25,7 @@ from cost_model.roofline import roofline
 from tvm_go.atomic import write_atomically
 from tvm_go.errors import LogError, UsageError
 
-FORMAT, VERSION = "tvm-go cost model", 5
+FORMAT, VERSION = "tvm-go cost model", 6
 _MEMBERS, _NETWORKS, _EPOCHS = 5, 2, 60
 _TREES: dict[str, Any] = {
     "objective": "reg:absoluteerror", "eta": 0.06, "max_depth": 8, "min_child_weight": 2, "subsample": 0.8,
