@@ -200,7 +200,7 @@ def compare(args: argparse.Namespace) -> None:
         console.print(table)
     plot(args.plots, {name: test for name, (_, test) in splits.items()}, predicted)
     if args.curve:
-        curve = learning_curve(list(splits.values()), _CURVE_SIZES, WAYS["both"])
+        curve = learning_curve(list(splits.values()), _CURVE_SIZES, WAYS["networks"])
         cost_model_plots.learning_curve(args.plots / "learning_curve.png", *curve.T)
 
 

@@ -64,24 +64,23 @@ def by_ranking(data: Dataset) -> Predict:
 
 @lru_cache(maxsize=1)
 def fitted(data: Dataset) -> CostModel:
-    """What would ship; the ways below are parts of one."""
+    """What would ship, with the trees that say how sure it is."""
     return CostModel.fit(data)
 
 
 def by_trees(data: Dataset) -> Predict:
     """The sum, corrected by trees alone."""
     model = fitted(data)
-    return lambda kernels: np.exp2(model.additive.predict(kernels.rows) + model.by_trees(kernels).mean(axis=0))
+
+    def predict(kernels: Inputs) -> Floats:
+        found = model.corrections(kernels)
+        return np.exp2(found.sums + found.trees.mean(axis=0))
+
+    return predict
 
 
 def by_networks(data: Dataset) -> Predict:
-    """The sum, corrected by graph networks on the kernels' ops alone."""
-    model = fitted(data)
-    return lambda kernels: np.exp2(model.additive.predict(kernels.rows) + model.by_networks(kernels).mean(axis=0))
-
-
-def by_both(data: Dataset) -> Predict:
-    """The model that ships."""
+    """The model that ships: the sum, corrected by graph networks on the kernels' ops."""
     model = fitted(data)
     return lambda kernels: model.predict(kernels).ms
 
@@ -93,5 +92,4 @@ WAYS: Mapping[str, Fit] = {
     "ranking": by_ranking,
     "trees": by_trees,
     "networks": by_networks,
-    "both": by_both,
 }

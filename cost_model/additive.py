@@ -55,12 +55,20 @@ class AdditiveModel:
         ]
         return AdditiveModel(devices, np.stack(weights))
 
-    def predict(self, rows: Floats) -> Floats:
-        """Logarithm (base 2) of milliseconds: float64 [R]."""
+    def costs(self, rows: Floats) -> Floats:
+        """Milliseconds of each part: float64 [R, parts]."""
         which = (rows[:, _COLUMN["is_tir"]] > 0).astype(np.int64)
         far = np.abs(_probes(rows)[:, None] - self.devices).sum(axis=2)  # [R, D]
-        weights = self.weights[far.argmin(axis=1), which]
-        return np.asarray(np.log2(np.maximum((parts(rows) * weights).sum(axis=1), _LEAST_MS)))
+        return np.asarray(parts(rows) * self.weights[far.argmin(axis=1), which])
+
+    def predict(self, rows: Floats) -> Floats:
+        """Logarithm (base 2) of milliseconds: float64 [R]."""
+        return log_sum(self.costs(rows))
+
+
+def log_sum(costs: Floats) -> Floats:
+    """Logarithm (base 2) of what all parts take: float64 [R]."""
+    return np.asarray(np.log2(np.maximum(costs.sum(axis=1), _LEAST_MS)))
 
 
 def _probes(rows: Floats) -> Floats:

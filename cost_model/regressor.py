@@ -1,6 +1,7 @@
 """What a kernel takes that was never measured, and how sure that is.
 
-A sum of costs, and what trees (XGBoost) and graph networks expect it to leave over.
+A sum of costs, and what graph networks expect it to leave over. Trees (XGBoost) expect that, too, and err elsewhere:
+where both agree a prediction is sure.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xgboost
 
-from cost_model.additive import AdditiveModel
+from cost_model.additive import AdditiveModel, log_sum
 from cost_model.dataset import COLUMNS, Dataset, Inputs
 from cost_model.features import Floats
 from cost_model.network import KernelNetwork
@@ -26,7 +27,7 @@ from tvm_go.atomic import write_atomically
 from tvm_go.errors import LogError, UsageError
 
 FORMAT, VERSION = "tvm-go cost model", 6
-_MEMBERS, _NETWORKS, _EPOCHS = 5, 2, 60
+_MEMBERS, _NETWORKS, _EPOCHS = 5, 3, 60
 _TREES: dict[str, Any] = {
     "objective": "reg:absoluteerror", "eta": 0.06, "max_depth": 8, "min_child_weight": 2, "subsample": 0.8,
     "colsample_bytree": 0.4, "lambda": 1.0, "max_bin": 512, "tree_method": "hist",
@@ -34,7 +35,7 @@ _TREES: dict[str, Any] = {
 _FAILURE: dict[str, Any] = {"objective": "binary:logistic", "eta": 0.1, "max_depth": 6, "subsample": 0.8,
                             "colsample_bytree": 0.5, "tree_method": "hist"}  # fmt: skip
 _ROUNDS, _FAILURE_ROUNDS, _REFIT_ROUNDS = 500, 150, 40
-_BY_NETWORKS = 0.75  # of the correction; on models left out they err less than trees, and now and then further
+_REFIT: dict[str, Any] = {**_TREES, "num_parallel_tree": _MEMBERS}
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,41 @@ class Prediction:
     failure: Floats
 
 
+class Corrections(NamedTuple):
+    """Logarithms (base 2) of milliseconds of R kernels.
+
+    Attributes
+    ----------
+    sums : float64 [R]
+        By the sum of costs.
+    trees : float64 [members, R]
+    networks : float64 [networks, R]
+        What each member adds to it.
+    lessons : float64 [lessons, R]
+        What all lessons together add to that.
+    """
+
+    sums: Floats
+    trees: Floats
+    networks: Floats
+    lessons: Floats
+
+
 @dataclass(frozen=True, eq=False)
 class CostModel:
-    """A sum of costs, trees and networks for what it leaves over of the time, and a classifier for failures."""
+    """A sum of costs, networks and trees for what it leaves over of the time, and a classifier for failures.
+
+    Attributes
+    ----------
+    lessons : tuple of Booster
+        What all these left over of measurements that came later.
+    """
 
     additive: AdditiveModel
     trees: tuple[xgboost.Booster, ...]
     networks: tuple[KernelNetwork, ...]
     failure: xgboost.Booster
+    lessons: tuple[xgboost.Booster, ...] = ()
 
     @staticmethod
     def fit(
@@ -94,56 +122,44 @@ class CostModel:
             raise LogError("no measurement in the log succeeded: nothing can be learned from it")
         good = data.take(worked)
         additive = AdditiveModel.fit(good.rows, good.ms)
-        rows, sums = _with_sums(additive, good.rows)
+        seen, sums = _seen(additive, good.rows)
         left = np.log2(good.ms) - sums
         seeds = [seed * 1000 + member for member in range(max(members, networks))]
         return CostModel(
             additive,
-            tuple(_train({**_TREES, "seed": one}, rows, left, rounds) for one in seeds[:members]),
-            _trained_networks(good, left, seeds[:networks], epochs),
+            tuple(_train({**_TREES, "seed": one}, seen, left, rounds) for one in seeds[:members]),
+            _trained_networks(replace(good, rows=seen), left, seeds[:networks], epochs),
             _train({**_FAILURE, "seed": seed}, data.rows, (~worked).astype(np.float64), _FAILURE_ROUNDS),
         )
 
     def refit(self, data: Dataset) -> CostModel:
-        """A model that has learned from more measurements; those of before count as far as it remembers them.
-
-        The trees alone learn. They have a part of the correction, so they take as many times what was missing.
-        """
+        """A model that has learned from more measurements, by trees for what it misses of their times."""
         worked = np.isfinite(data.ms)
         if not worked.any():
             return self
         good = data.take(worked)
-        rows, sums = _with_sums(self.additive, good.rows)
-        left = np.log2(good.ms) - sums
-        left = (left - _BY_NETWORKS * self.by_networks(good).mean(axis=0)) / (1 - _BY_NETWORKS)
-        trees = tuple(
-            _train({**_TREES, "seed": member}, rows, left, _REFIT_ROUNDS, before)
-            for member, before in enumerate(self.trees)
-        )
-        return replace(self, trees=trees)
+        seen, _ = _seen(self.additive, good.rows)
+        left = np.log2(good.ms / self.predict(good).ms)
+        lesson = _train({**_REFIT, "seed": len(self.lessons)}, seen, left, _REFIT_ROUNDS)
+        return replace(self, lessons=(*self.lessons, lesson))
 
     def predict(self, inputs: Inputs) -> Prediction:
         """Milliseconds of kernels."""
         if not len(inputs.rows):
             return Prediction(*(np.zeros(0) for _ in range(4)))
-        rows, sums = _with_sums(self.additive, inputs.rows)
-        by_trees, by_networks = self._by_trees(rows), self.by_networks(inputs)
-        middle = (1 - _BY_NETWORKS) * by_trees.mean(axis=0) + _BY_NETWORKS * by_networks.mean(axis=0)
-        variance = np.mean([np.square(half - middle).mean(axis=0) for half in (by_trees, by_networks)], axis=0)
-        failure = np.asarray(self.failure.predict(xgboost.DMatrix(inputs.rows)), dtype=np.float64)
-        return Prediction(np.exp2(sums + middle), np.exp2(sums), np.sqrt(variance), failure)
+        found = self.corrections(inputs)
+        middle = found.networks.mean(axis=0)  # on models left out they err less than trees, and less than any mixture
+        variance = np.mean([np.square(half - middle).mean(axis=0) for half in (found.trees, found.networks)], axis=0)
+        log_ms = found.sums + middle + found.lessons.sum(axis=0)
+        failure = _by_boosters([self.failure], inputs.rows)[0]
+        return Prediction(np.exp2(log_ms), np.exp2(found.sums), np.sqrt(variance), failure)
 
-    def by_trees(self, inputs: Inputs) -> Floats:
-        """What each set of trees adds to the logarithm of the sum: float64 [members, R]."""
-        return self._by_trees(_with_sums(self.additive, inputs.rows)[0])
-
-    def _by_trees(self, rows: Floats) -> Floats:
-        matrix = xgboost.DMatrix(rows)
-        return np.array([booster.predict(matrix) for booster in self.trees], dtype=np.float64)
-
-    def by_networks(self, inputs: Inputs) -> Floats:
-        """What each network adds to it: float64 [networks, R]."""
-        return np.array([network.predict(inputs) for network in self.networks])
+    def corrections(self, inputs: Inputs) -> Corrections:
+        """What each part of the model says of kernels."""
+        seen, sums = _seen(self.additive, inputs.rows)
+        with_costs = replace(inputs, rows=seen)
+        networks = np.array([network.predict(with_costs) for network in self.networks])
+        return Corrections(sums, _by_boosters(self.trees, seen), networks, _by_boosters(self.lessons, seen))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one file; readers see the old one or the new one.
@@ -161,6 +177,7 @@ class CostModel:
             "columns": list(COLUMNS),
             "trees": len(self.trees),
             "networks": len(self.networks),
+            "lessons": len(self.lessons),
             "devices": self.additive.devices.tolist(),
             "weights": self.additive.weights.tolist(),
         }
@@ -169,7 +186,8 @@ class CostModel:
             archive.writestr("about.json", json.dumps(about))
             for number, network in enumerate(self.networks):
                 archive.writestr(_network_name(number), network.to_bytes())
-            for name, booster in zip(_booster_names(len(self.trees)), (*self.trees, self.failure), strict=True):
+            boosters = (*self.trees, *self.lessons, self.failure)
+            for name, booster in zip(_booster_names(len(self.trees), len(self.lessons)), boosters, strict=True):
                 archive.writestr(name, bytes(booster.save_raw("ubj")))
         try:
             write_atomically(path, content.getvalue())
@@ -196,7 +214,8 @@ class CostModel:
                 networks = [
                     KernelNetwork.from_bytes(archive.read(_network_name(number))) for number in range(about["networks"])
                 ]
-                boosters = [_loaded(archive.read(name)) for name in _booster_names(about["trees"])]
+                trees, lessons = about["trees"], about["lessons"]
+                boosters = [_loaded(archive.read(name)) for name in _booster_names(trees, lessons)]
         except OSError as error:
             raise LogError(f"cannot read cost model {path}: {error.strerror}; {again}") from None
         except xgboost.core.XGBoostError:
@@ -204,17 +223,17 @@ class CostModel:
             raise LogError(f"the cost model {path} was {versions}: {again}") from None
         except (zipfile.BadZipFile, KeyError, ValueError, AttributeError, TypeError) as error:
             raise LogError(f"{path} is no cost model ({error}): {again}") from None
-        *trees, failure = boosters
         additive = AdditiveModel(np.array(about["devices"]), np.array(about["weights"]))
-        return CostModel(additive, tuple(trees), tuple(networks), failure)
+        return CostModel(additive, tuple(boosters[:trees]), tuple(networks), boosters[-1], tuple(boosters[trees:-1]))
 
 
 def _network_name(number: int) -> str:
     return f"network_{number}.npz"
 
 
-def _booster_names(trees: int) -> list[str]:
-    return [*(f"trees_{member}.ubj" for member in range(trees)), "failure.ubj"]
+def _booster_names(trees: int, lessons: int) -> list[str]:
+    numbered = [*(f"trees_{number}" for number in range(trees)), *(f"lesson_{number}" for number in range(lessons))]
+    return [f"{name}.ubj" for name in (*numbered, "failure")]
 
 
 def _trained_networks(data: Dataset, left: Floats, seeds: Sequence[int], epochs: int) -> tuple[KernelNetwork, ...]:
@@ -225,16 +244,25 @@ def _trained_networks(data: Dataset, left: Floats, seeds: Sequence[int], epochs:
     return tuple(train_network(data, left, epochs=epochs, seed=one) for one in seeds)
 
 
-def _with_sums(additive: AdditiveModel, rows: Floats) -> tuple[Floats, Floats]:
-    """What the trees see, float64 [R, columns], and the logarithms that they correct, float64 [R]."""
-    sums = additive.predict(rows)
-    return np.column_stack([rows, sums - roofline(rows)]), sums
+def _seen(additive: AdditiveModel, rows: Floats) -> tuple[Floats, Floats]:
+    """What trees and networks see, float64 [R, columns], and the logarithms that they correct, float64 [R].
+
+    What the sum expects stands beside what it knows: a part that takes most of the time is a part to correct.
+    """
+    costs = additive.costs(rows)
+    sums = log_sum(costs)
+    shares = np.sqrt(costs / np.exp2(sums)[:, None])
+    return np.column_stack([rows, shares, sums - roofline(rows), sums]), sums
 
 
-def _train(
-    params: dict[str, Any], rows: Floats, target: Floats, rounds: int, before: xgboost.Booster | None = None
-) -> xgboost.Booster:
-    return xgboost.train(params, xgboost.DMatrix(rows, label=target), rounds, xgb_model=before)
+def _train(params: dict[str, Any], rows: Floats, target: Floats, rounds: int) -> xgboost.Booster:
+    return xgboost.train(params, xgboost.DMatrix(rows, label=target), rounds)
+
+
+def _by_boosters(boosters: Sequence[xgboost.Booster], rows: Floats) -> Floats:
+    """float64 [boosters, R]."""
+    matrix = xgboost.DMatrix(rows)
+    return np.array([booster.predict(matrix) for booster in boosters], dtype=np.float64).reshape(-1, len(rows))
 
 
 def _loaded(data: bytes) -> xgboost.Booster:

@@ -41,10 +41,10 @@ def log(tmp_path: Path) -> Path:
 def test_the_comparison_is_printed_and_plotted(
     log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cost_model, "WAYS", {**WAYS, "both": WAYS["linear"]})  # which takes no seconds
+    monkeypatch.setattr(cost_model, "WAYS", {**WAYS, "networks": WAYS["linear"]})  # which takes no seconds
     monkeypatch.setattr(cost_model, "_CURVE_SIZES", (5, 10, 1000))
     plots = tmp_path / "plots"
-    ways = ("roofline", "additive", "linear", "both")
+    ways = ("roofline", "additive", "linear", "networks")
     cost_model.main([str(log), "--ways", *ways, "ranking", "--plots", str(plots), "--curve"])
     printed = capsys.readouterr().out
     assert "118 measurements of 59 kernels" in printed
