@@ -14,7 +14,7 @@ from cost_model.structure import Structure
 from tuning_logs import KernelRecord
 from tvm_go.lowering import Lowering
 
-_AGREED = 0.35  # how far off (deviation of the logarithm to base 2) trees and networks are that agree, on unseen models
+_AGREED = 0.35  # deviation (of log2) where trees and networks agree; 0.27 on unseen models of a CPU that is known
 _LIKELY_FAILURE = 0.5
 _WORTH = 1.15  # a lowering that is predicted to take more than this times the best one's time is not measured
 _REFIT_EVERY = 40  # measurements
@@ -32,7 +32,7 @@ class Guess:
         Likewise by the sum of costs alone, to choose by if nothing is measured: see `cost_model.regressor.Prediction`.
     least_ms : float
         What it takes if the prediction is off by a standard deviation, and it does not fail. Of kernels of models that
-        were left out, one in six takes less.
+        were left out, one in eleven takes less.
     worth : tuple of Lowering
         Lowerings that may be the best one.
     """
