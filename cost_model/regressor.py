@@ -67,19 +67,32 @@ class Corrections(NamedTuple):
 
     Attributes
     ----------
+    seen : float64 [R, columns]
+        What trees and networks see of them.
     sums : float64 [R]
         By the sum of costs.
     trees : float64 [members, R]
     networks : float64 [networks, R]
         What each member adds to it.
     lessons : float64 [lessons, R]
-        What all lessons together add to that.
+        What each lesson adds to the networks' mean.
     """
 
+    seen: Floats
     sums: Floats
     trees: Floats
     networks: Floats
     lessons: Floats
+
+    @property
+    def middle(self) -> Floats:
+        """Of the networks, which on models left out err less than trees, and less than any mixture: float64 [R]."""
+        return np.asarray(self.networks.mean(axis=0))
+
+    @property
+    def log_ms(self) -> Floats:
+        """What the model expects: float64 [R]."""
+        return self.sums + self.middle + self.lessons.sum(axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,9 +151,9 @@ class CostModel:
         if not worked.any():
             return self
         good = data.take(worked)
-        seen, _ = _seen(self.additive, good.rows)
-        left = np.log2(good.ms / self.predict(good).ms)
-        lesson = _train({**_REFIT, "seed": len(self.lessons)}, seen, left, _REFIT_ROUNDS)
+        found = self.corrections(good)
+        left = np.log2(good.ms) - found.log_ms
+        lesson = _train({**_REFIT, "seed": len(self.lessons)}, found.seen, left, _REFIT_ROUNDS)
         return replace(self, lessons=(*self.lessons, lesson))
 
     def predict(self, inputs: Inputs) -> Prediction:
@@ -148,18 +161,18 @@ class CostModel:
         if not len(inputs.rows):
             return Prediction(*(np.zeros(0) for _ in range(4)))
         found = self.corrections(inputs)
-        middle = found.networks.mean(axis=0)  # on models left out they err less than trees, and less than any mixture
-        variance = np.mean([np.square(half - middle).mean(axis=0) for half in (found.trees, found.networks)], axis=0)
-        log_ms = found.sums + middle + found.lessons.sum(axis=0)
+        halves = (found.trees, found.networks)
+        variance = np.mean([np.square(half - found.middle).mean(axis=0) for half in halves], axis=0)
         failure = _by_boosters([self.failure], inputs.rows)[0]
-        return Prediction(np.exp2(log_ms), np.exp2(found.sums), np.sqrt(variance), failure)
+        return Prediction(np.exp2(found.log_ms), np.exp2(found.sums), np.sqrt(variance), failure)
 
     def corrections(self, inputs: Inputs) -> Corrections:
         """What each part of the model says of kernels."""
         seen, sums = _seen(self.additive, inputs.rows)
         with_costs = replace(inputs, rows=seen)
         networks = np.array([network.predict(with_costs) for network in self.networks])
-        return Corrections(sums, _by_boosters(self.trees, seen), networks, _by_boosters(self.lessons, seen))
+        trees, lessons = np.split(_by_boosters((*self.trees, *self.lessons), seen), [len(self.trees)])
+        return Corrections(seen, sums, trees, networks, lessons)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one file; readers see the old one or the new one.
@@ -262,7 +275,7 @@ def _train(params: dict[str, Any], rows: Floats, target: Floats, rounds: int) ->
 def _by_boosters(boosters: Sequence[xgboost.Booster], rows: Floats) -> Floats:
     """float64 [boosters, R]."""
     matrix = xgboost.DMatrix(rows)
-    return np.array([booster.predict(matrix) for booster in boosters], dtype=np.float64).reshape(-1, len(rows))
+    return np.array([booster.predict(matrix) for booster in boosters], dtype=np.float64)
 
 
 def _loaded(data: bytes) -> xgboost.Booster:
